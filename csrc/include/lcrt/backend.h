@@ -1,0 +1,87 @@
+/* backend.h -- the only way the engine reaches a model.
+ *
+ * A table of functions and some facts. csrc/llama fills it with llama.cpp,
+ * csrc/fake with the alphabet. Threads: after lcrt_engine_init every function
+ * is called from the engine thread only, except interrupt (any thread) and
+ * piece and is_eog (any thread, they read immutable data). The engine owns the
+ * backend once lcrt_engine_init has returned LCRT_OK and frees it. */
+#ifndef LCRT_BACKEND_H
+#define LCRT_BACKEND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lcrt/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One token in one forward pass. */
+typedef struct lcrt_row {
+    int32_t token;
+    int32_t pos;    /* position in its sequence, from 0 */
+    int32_t seq;    /* 0 .. n_seq_max - 1 */
+    bool output;    /* logits are wanted */
+} lcrt_row;
+
+/* Facts that do not change while the backend lives. */
+typedef struct lcrt_backend_info {
+    int32_t n_vocab;
+    int32_t n_ctx;       /* cells in all */
+    int32_t n_ctx_seq;   /* the most positions one sequence can hold */
+    int32_t n_seq_max;   /* sequences that can hold cells at the same time */
+    int32_t n_batch;     /* the most rows of one decode */
+    int32_t n_parallel;  /* rows that cost about as much as one: sampler threads */
+    bool unified;        /* sequences share the cells; share() is free of cost */
+    bool consecutive;    /* rows of one pass want consecutive sequence ids */
+    bool can_trim;       /* the tail of a sequence can be forgotten */
+    bool can_shift;      /* positions can be moved */
+} lcrt_backend_info;
+
+typedef struct lcrt_backend_vtable {
+    /* One forward pass over n_rows <= n_batch rows.
+     * LCRT_ERR_FULL: no free cells, memory as before. LCRT_ERR_CANCELLED: interrupted,
+     * memory as before. LCRT_ERR_BACKEND: anything else. */
+    lcrt_status (*decode)(void *self, const lcrt_row *rows, int32_t n_rows);
+
+    /* n_vocab logits of row i of the last decode, valid until the next one.
+     * Waits for the device. NULL when the row had no output. */
+    const float *(*logits)(void *self, int32_t i);
+
+    /* Forgets positions [p0, p1) of a sequence; p1 < 0 means to the end.
+     * LCRT_ERR_UNSUPPORTED when the memory cannot; the whole sequence always can. */
+    lcrt_status (*trim)(void *self, int32_t seq, int32_t p0, int32_t p1);
+
+    /* Moves positions [p0, p1) by delta. */
+    lcrt_status (*shift)(void *self, int32_t seq, int32_t p0, int32_t p1, int32_t delta);
+
+    /* dst, which must be empty, shares positions [0, n) of src. */
+    lcrt_status (*share)(void *self, int32_t src, int32_t dst, int32_t n);
+
+    /* Moves everything that src holds to dst, which must be empty. */
+    lcrt_status (*move)(void *self, int32_t src, int32_t dst);
+
+    /* Bytes of a token, not terminated; with special, control tokens have their
+     * text. The length, or minus the length needed when cap is too small. */
+    int32_t (*piece)(void *self, int32_t token, bool special, char *out, int32_t cap);
+
+    /* True for tokens that end a generation. */
+    bool (*is_eog)(void *self, int32_t token);
+
+    /* Asks a running decode to give up (on = true), or allows decoding again. */
+    void (*interrupt)(void *self, bool on);
+
+    void (*free)(void *self);
+} lcrt_backend_vtable;
+
+typedef struct lcrt_backend {
+    const lcrt_backend_vtable *vtable;
+    void *self;
+    lcrt_backend_info info;
+} lcrt_backend;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
