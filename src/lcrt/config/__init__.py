@@ -1,0 +1,1 @@
+"""Settings, each value with the place it came from."""

@@ -1,0 +1,1 @@
+"""Values that travel between rooms; imports nothing of lcrt but errors."""

@@ -1,0 +1,64 @@
+"""A model as the daemon hands it to the scheduler and a runner."""
+
+import msgspec
+
+from lcrt.core.options import LoadOptions
+
+
+class ModelSpec(msgspec.Struct, frozen=True):
+    """Files and facts needed to load a model.
+
+    ``name`` is the short name that the client used, with tag. ``path`` is the weights' blob and
+    also the key of the runner. ``template`` is the model's Go template, empty when it has none.
+    ``digest`` is the manifest's, without prefix; ``size`` the weights' bytes.
+    """
+
+    name: str
+    path: str
+    digest: str
+    size: int
+    template: str = ""
+    adapters: tuple[str, ...] = ()
+    projectors: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ("completion",)
+    family: str = ""
+    families: tuple[str, ...] = ()
+    format: str = "gguf"
+    parameter_size: str = ""
+    quantization_level: str = ""
+
+
+class LoadRequest(msgspec.Struct, frozen=True):
+    """What a runner is told when it starts; counts of tokens, ``latency_target`` in seconds."""
+
+    model: ModelSpec
+    options: LoadOptions
+    shift: bool = True
+    n_parallel: int = 0
+    context_length: int = 0
+    flash_attention: bool | None = None
+    kv_cache_type: str = "f16"
+    latency_target: float = 0.1
+
+
+class RunnerInfo(msgspec.Struct, frozen=True):
+    """What a runner says when it is ready; sizes in bytes, ``load`` in seconds."""
+
+    n_ctx: int
+    n_ctx_train: int
+    n_vocab: int
+    n_slots: int
+    size: int
+    size_device: int
+    load: float
+    pid: int
+
+
+class LoadedModel(msgspec.Struct, frozen=True):
+    """One row of ``ps``; ``expires_at`` in Unix seconds, None for never, ``state`` loading, ready or leaving."""
+
+    model: ModelSpec
+    info: RunnerInfo | None
+    expires_at: float | None
+    users: int
+    state: str

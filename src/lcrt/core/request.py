@@ -1,0 +1,48 @@
+"""What clients ask for, independent of the dialect."""
+
+import msgspec
+
+from lcrt.core.message import Message
+from lcrt.core.options import Options
+
+
+class InferenceRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One generation. Exactly one of ``messages`` and ``prompt`` is given.
+
+    ``prompt`` is text for the tokenizer as it is; ``messages`` are rendered through the model's
+    template by the runner. ``context`` is put in front of the rendered prompt, as text.
+    ``tools`` and ``format`` are JSON texts. ``n_logprobs``: -1 none, 0 the token's own, n also
+    the n best alternatives.
+    """
+
+    messages: tuple[Message, ...] = ()
+    prompt: str | None = None
+    context: tuple[int, ...] = ()
+    tools: bytes | None = None
+    format: bytes | None = None
+    think: bool | str | None = None
+    options: Options = Options()
+    truncate: bool = True
+    shift: bool = True
+    n_logprobs: int = -1
+    want_context: bool = False
+    render_only: bool = False
+
+
+class CreateRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A model to be made; ``files`` and ``adapters`` map file names to blob digests."""
+
+    model: str
+    from_: str = ""
+    files: dict[str, str] | None = None
+    adapters: dict[str, str] | None = None
+    quantize: str = ""
+    template: str = ""
+    system: str = ""
+    license: tuple[str, ...] = ()
+    parameters: dict[str, object] = {}
+    messages: tuple[Message, ...] = ()
+    renderer: str = ""
+    parser: str = ""
+    requires: str = ""
+    info: dict[str, object] = {}

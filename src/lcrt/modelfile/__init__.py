@@ -1,0 +1,1 @@
+"""Modelfiles, model creation, and what a stored model says about itself."""

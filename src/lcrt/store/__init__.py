@@ -1,0 +1,1 @@
+"""Manifests and blobs on disk, in the layout that Ollama uses."""

@@ -1,0 +1,87 @@
+import os
+import time
+from pathlib import Path
+
+from lcrt.store.store import Store
+from tests.store.models import blob_names, make, manifest_path, put
+
+HOURS_AGO = time.time() - 3 * 3600
+
+
+def age(store: Store) -> None:
+    """Make every blob look three hours old."""
+    for path in store.blobs.directory.iterdir():
+        os.utime(path, (HOURS_AGO, HOURS_AGO))
+
+
+def leftover(store: Store, name: str) -> Path:
+    path = store.blobs.directory / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    return path
+
+
+def test_old_files_that_no_model_needs_go(store: Store) -> None:
+    make(store, "m", b"weights")
+    kept = blob_names(store)
+    put(store, b"forgotten")
+    leftover(store, "sha256-123456")
+    leftover(store, "sha256-" + "0" * 64 + "-partial")
+    age(store)
+    fresh = Store(store.directory)
+    assert fresh.prune() == 3
+    assert blob_names(fresh) == kept
+
+
+def test_young_files_stay(store: Store) -> None:
+    put(store, b"just uploaded")
+    leftover(store, "sha256-123456")
+    assert Store(store.directory).prune() == 0
+    assert len(blob_names(store)) == 2
+
+
+def test_what_this_process_was_given_stays_however_old(store: Store) -> None:
+    layer = put(store, b"uploaded")
+    age(store)
+    assert store.prune() == 0
+    assert store.blobs.has(layer.digest)
+
+
+def test_nothing_goes_while_a_manifest_is_damaged(store: Store) -> None:
+    make(store, "m", b"weights")
+    make(store, "other", b"more")
+    manifest_path(store, "other").write_bytes(b"{")
+    age(store)
+    before = blob_names(store)
+    assert Store(store.directory).prune() == 0
+    assert blob_names(store) == before
+
+
+def test_nothing_goes_while_a_file_among_the_manifests_cannot_be_named(store: Store) -> None:
+    make(store, "m", b"weights")
+    manifest_path(store, "m").rename(manifest_path(store, "m").with_name("a tag"))
+    age(store)
+    before = blob_names(store)
+    assert Store(store.directory).prune() == 0
+    assert blob_names(store) == before
+
+
+def test_empty_directories_of_manifests_go(store: Store) -> None:
+    make(store, "m", b"weights")
+    (store.directory / "manifests" / "host" / "ns" / "model").mkdir(parents=True)
+    store.prune()
+    assert [path.name for path in (store.directory / "manifests").iterdir()] == ["registry.ollama.ai"]
+
+
+def test_what_a_killed_writer_left_among_the_manifests_goes(store: Store) -> None:
+    make(store, "m", b"weights")
+    path = store.directory / "manifests" / ".new-0123"
+    path.write_bytes(b"{")
+    assert store.prune() == 0
+    os.utime(path, (HOURS_AGO, HOURS_AGO))
+    assert store.prune() == 1
+    assert not path.exists()
+
+
+def test_a_store_that_is_not_there_yet_has_nothing_to_prune(store: Store) -> None:
+    assert store.prune() == 0
