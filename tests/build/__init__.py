@@ -1,0 +1,1 @@
+"""Tests of what builds lcrt: the vendored source and the gates."""

@@ -1,0 +1,20 @@
+"""What every test may rely on: settings of the person running them do not reach it, and a failure can be repeated."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+FOR_THE_TESTS = {"LCRT_CONFORMANCE_DIR", "LCRT_TEST_MODEL"}
+"""Variables that steer the tests themselves."""
+
+settings.register_profile("lcrt", deadline=None, print_blob=True)
+settings.load_profile("lcrt")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_settings_from_outside() -> None:
+    """Forget the LCRT_* and OLLAMA_* variables of the shell."""
+    for name in list(os.environ):
+        if name.startswith(("LCRT_", "OLLAMA_")) and name not in FOR_THE_TESTS:
+            del os.environ[name]
