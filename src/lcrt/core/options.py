@@ -31,10 +31,14 @@ class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Options(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Everything a request may set; counts are tokens, negative ``num_predict`` means no limit."""
+    """Everything a request may set; counts are tokens, negative ``num_predict`` means no limit.
+
+    ``ignore_eos`` generates on through tokens that end an answer, for measurements.
+    """
 
     load: LoadOptions = LoadOptions()
     sampling: Sampling = Sampling()
     num_predict: int = -1
     num_keep: int = 4
     stop: tuple[str, ...] = ()
+    ignore_eos: bool = False

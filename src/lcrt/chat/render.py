@@ -1,0 +1,113 @@
+"""Messages to the text of a prompt, through the model's own template."""
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from lcrt.core.message import Message
+from lcrt.errors import InvalidRequest
+
+PLAIN_TEMPLATE = "{{ .Prompt }}"
+GO_TEMPLATE_TEXT = "this model needs a Go template, which this version cannot render"
+
+
+class Conversation(msgspec.Struct, frozen=True):
+    """What a template renders; ``tools`` is the text of a JSON list."""
+
+    messages: Sequence[Message]
+    tools: bytes | None = None
+    think: bool = False
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """A rendered conversation; ``stops`` are strings at which this template's answers end."""
+
+    text: str
+    stops: tuple[str, ...] = ()
+
+
+class Template(Protocol):
+    """What can turn messages into a prompt."""
+
+    def render(self, conversation: Conversation, /) -> Prompt:
+        """Raises ``InvalidRequest`` for messages that the template refuses."""
+
+
+class ChatApply(Protocol):
+    """The chat layer over a Jinja template: a JSON request in, a JSON answer out. Any thread."""
+
+    def apply(self, request: bytes, /) -> bytes:
+        """Raises ``InvalidRequest`` for messages that the template refuses."""
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    prompt: str
+    stops: tuple[str, ...] = ()
+
+
+class JinjaTemplate:
+    """The template of the GGUF. Any thread."""
+
+    def __init__(self, chat: ChatApply) -> None:
+        self._chat = chat
+        self._decoder = msgspec.json.Decoder(_Answer)
+
+    def render(self, conversation: Conversation, /) -> Prompt:
+        """See ``Template``."""
+        request: dict[str, object] = {
+            "messages": [_message(m) for m in conversation.messages],
+            "enable_thinking": conversation.think,
+            "add_generation_prompt": True,
+            "now": int(time.time()),
+        }
+        if conversation.tools:
+            request["tools"] = msgspec.Raw(conversation.tools)
+        answer = self._decoder.decode(self._chat.apply(msgspec.json.encode(request)))
+        return Prompt(answer.prompt, answer.stops)
+
+
+class PlainTemplate:
+    """For models without a template: the texts of the messages, one after another."""
+
+    def render(self, conversation: Conversation, /) -> Prompt:
+        """See ``Template``."""
+        return Prompt("\n".join(m.content for m in conversation.messages if m.content))
+
+
+class MissingTemplate:
+    """For models whose template cannot be used; every conversation hears the reason."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def render(self, _conversation: Conversation, /) -> Prompt:
+        """Always raises ``InvalidRequest``."""
+        raise InvalidRequest(self._reason)
+
+
+def choose_template(chat: ChatApply | None, go_template: str) -> Template:
+    """The GGUF's Jinja template when there is one; ``go_template`` is the model layer's."""
+    if chat is not None:
+        return JinjaTemplate(chat)
+    if go_template.strip() in ("", PLAIN_TEMPLATE):
+        return PlainTemplate()
+    return MissingTemplate(GO_TEMPLATE_TEXT)
+
+
+def _message(message: Message) -> dict[str, object]:
+    """One message in the form of OpenAI's chat API."""
+    out: dict[str, object] = {"role": message.role, "content": message.content}
+    if message.thinking:
+        out["reasoning_content"] = message.thinking
+    if message.tool_name:
+        out["name"] = message.tool_name
+    if message.tool_call_id:
+        out["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        out["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    return out

@@ -1,0 +1,102 @@
+"""What a request becomes before the engine sees it, and what must be there to run it."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from lcrt.core.event import Usage
+from lcrt.core.options import Sampling
+
+FinishKind = Literal["stop", "length", "cancel", "error"]
+
+
+class Job(msgspec.Struct, frozen=True):
+    """Everything decided: the prompt's tokens, limits, sampling with a seed, stop strings.
+
+    ``prompt`` is the prompt before it was cut, for requests that want their context back.
+    """
+
+    tokens: Sequence[int]
+    max_tokens: int
+    n_ctx: int
+    n_keep: int
+    shift: bool
+    sampling: Sampling
+    stops: tuple[str, ...] = ()
+    n_logprobs: int = -1
+    ignore_eog: bool = False
+    prompt: Sequence[int] | None = None
+
+
+class Step(Protocol):
+    """What one job got in one step.
+
+    ``finish`` is None until the end, ``usage`` comes with the start and the end. ``logprobs`` are
+    pairs of token and natural logarithm in groups, one group per token of ``tokens``: the token
+    itself, then its alternatives.
+    """
+
+    @property
+    def id(self) -> int:
+        """The job's number."""
+
+    @property
+    def text(self) -> str:
+        """What became visible; whole characters."""
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """The generated tokens behind the text."""
+
+    @property
+    def logprobs(self) -> Sequence[tuple[int, float]]:
+        """Empty when they were not asked for."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """Counts so far."""
+
+    @property
+    def finish(self) -> FinishKind | None:
+        """Why it ended."""
+
+    @property
+    def error(self) -> str:
+        """What went wrong, for an end with ``error``."""
+
+
+class Vocab(Protocol):
+    """Text to tokens and back. Any thread."""
+
+    @property
+    def adds_bos(self) -> bool:
+        """Whether ``tokenise`` begins with BOS."""
+
+    def tokenise(self, text: str) -> Sequence[int]:
+        """Tokens of a text, with the special ones that the model wants; control tokens are read."""
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, control tokens written out."""
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of one token, control tokens written out."""
+
+
+class Engine(Protocol):
+    """Runs jobs. One thread, which may be another than the engine's own."""
+
+    def fileno(self) -> int:
+        """Readable when steps wait."""
+
+    def submit(self, number: int, job: Job) -> bool:
+        """Take a job; False when the queue is full. Raises ``InvalidRequest`` for one that makes no sense."""
+
+    def cancel(self, number: int) -> None:
+        """End a job within one step; it still finishes once. Unknown numbers are ignored."""
+
+    def events(self) -> Sequence[Step]:
+        """What happened since the last call, oldest first. Never waits."""
+
+    def close(self) -> None:
+        """Stop; what runs is dropped."""

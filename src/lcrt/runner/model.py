@@ -1,0 +1,116 @@
+"""The real model of a runner: weights, context, engine and chat layer, from a load request."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+
+from lcrt.chat.render import MissingTemplate, Template, choose_template
+from lcrt.core.model import LoadRequest, RunnerInfo
+from lcrt.core.options import LoadOptions
+from lcrt.errors import BusyError, LcrtError, UnsupportedModel
+from lcrt.native import runtime
+from lcrt.native.chat import Chat
+from lcrt.native.engine import Engine
+from lcrt.native.model import Model
+from lcrt.native.values import ContextParams, EngineParams, ModelParams
+from lcrt.runner.child import Loaded
+from lcrt.runner.job import Job, Step
+from lcrt.runner.pipeline import Pipeline
+from lcrt.runner.sizes import cell_count, context_length, slot_count
+
+log = logging.getLogger("lcrt.runner")
+
+
+class NativeEngine:
+    """The C engine, as the loop wants it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.fileno = engine.fileno
+        self.cancel = engine.cancel
+        self.close = engine.close
+
+    def submit(self, number: int, job: Job) -> bool:
+        """See ``lcrt.runner.job.Engine``."""
+        try:
+            self._engine.submit(
+                number,
+                job.tokens,
+                job.sampling,
+                max_tokens=job.max_tokens,
+                n_ctx=job.n_ctx,
+                n_keep=job.n_keep,
+                shift=job.shift,
+                n_logprobs=job.n_logprobs,
+                ignore_eog=job.ignore_eog,
+                stops=job.stops,
+            )
+        except BusyError:
+            return False
+        return True
+
+    def events(self) -> Sequence[Step]:
+        """See ``lcrt.runner.job.Engine``."""
+        return self._engine.events()
+
+
+def load_model(request: LoadRequest, progress: Callable[[float], bool]) -> Loaded:
+    """Load what the daemon asks for. Raises the ``LcrtError`` that says why it cannot be."""
+    started = time.monotonic()
+    runtime.set_log(log.log, logging.DEBUG if log.isEnabledFor(logging.DEBUG) else logging.WARNING)
+    runtime.init()
+    spec, options = request.model, request.options
+    if spec.adapters:
+        raise UnsupportedModel("adapters are not supported by this version")
+    model = Model(spec.path, _model_params(options), progress=progress)
+    if model.info.embedding or not model.info.has_decoder:
+        raise UnsupportedModel("this model makes embeddings and no text")
+    context = _context_params(request, model.info.n_ctx_train)
+    engine = Engine(model, context, EngineParams(n_slots=context.n_parallel, latency_target=request.latency_target))
+    info = RunnerInfo(
+        n_ctx=context.n_ctx,
+        n_ctx_train=model.info.n_ctx_train,
+        n_vocab=model.info.n_vocab,
+        n_slots=context.n_parallel,
+        size=engine.info.size,
+        size_device=engine.info.size_device,
+        load=time.monotonic() - started,
+        pid=os.getpid(),
+    )
+    pipeline = Pipeline(model.vocab, _template(model, spec.template), context.n_ctx)
+    return Loaded(NativeEngine(engine), model.vocab, pipeline, info)
+
+
+def _model_params(options: LoadOptions) -> ModelParams:
+    n_gpu_layers = -1 if options.num_gpu is None else options.num_gpu
+    main_gpu = -1 if options.main_gpu is None else options.main_gpu
+    return ModelParams(n_gpu_layers=n_gpu_layers, main_gpu=main_gpu, use_mmap=options.use_mmap)
+
+
+def _context_params(request: LoadRequest, n_ctx_train: int) -> ContextParams:
+    options = request.options
+    n_batch = max(options.num_batch or 0, 0)
+    n_ctx = context_length(options.num_ctx, request.context_length, n_ctx_train)
+    n_slots = slot_count(request.n_parallel)
+    return ContextParams(
+        n_ctx=n_ctx,
+        n_parallel=n_slots,
+        kv_cells_max=cell_count(request.n_parallel, n_ctx, n_slots),
+        n_batch=n_batch,
+        n_ubatch=n_batch,
+        n_threads=max(options.num_thread or 0, 0),
+        kv_type=request.kv_cache_type,
+        flash_attention=request.flash_attention,
+    )
+
+
+def _template(model: Model, go_template: str) -> Template:
+    """A template that cannot be read does not stop a model from completing raw prompts."""
+    if model.chat_template is None:
+        return choose_template(None, go_template)
+    try:
+        return choose_template(Chat(model), go_template)
+    except LcrtError as error:
+        log.warning("the chat template cannot be used: %s", error)
+        return MissingTemplate(f"the model's chat template cannot be used: {error.message}")

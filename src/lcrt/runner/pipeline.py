@@ -1,0 +1,132 @@
+"""From a request to a job: the only file that knows the order of the stages.
+
+fit -> render -> tokenise -> cut -> job. Any thread; nothing here waits for the engine.
+"""
+
+import secrets
+from array import array
+from collections.abc import Sequence
+from itertools import chain
+
+import msgspec
+
+from lcrt.chat.fit import cut, fit
+from lcrt.chat.render import Conversation, Prompt, Template
+from lcrt.core.event import Rendered
+from lcrt.core.message import Message
+from lcrt.core.options import Options, Sampling
+from lcrt.core.request import InferenceRequest
+from lcrt.errors import InvalidRequest, NotSupported
+from lcrt.runner.job import Job, Vocab
+
+TOO_LONG_TEXT = (
+    "the prompt is longer than the context length currently available to the model; shorten the prompt, "
+    "adjust the context length in settings, or use a model with a longer context length"
+)
+NO_MEDIA_TEXT = "Multimodal data provided, but model does not support multimodal requests."
+NO_FORMAT_TEXT = "structured output (`format`) is not available in this version"
+CONTEXTS_MAX = 10
+SEED_MASK = (1 << 64) - 1
+
+
+class Pipeline:
+    """The stages before the engine, for one loaded model with ``n_ctx`` positions per request."""
+
+    def __init__(self, vocab: Vocab, template: Template, n_ctx: int) -> None:
+        self._vocab = vocab
+        self._template = template
+        self._n_ctx = n_ctx
+
+    def prepare(self, request: InferenceRequest) -> Job | Rendered:
+        """Decide everything about a request. Raises the ``LcrtError`` that says why it cannot be answered."""
+        if request.format:
+            raise NotSupported(NO_FORMAT_TEXT)
+        if any(message.images for message in request.messages):
+            raise InvalidRequest(NO_MEDIA_TEXT)
+        prompt, tokens = self._prompt(request)
+        if request.render_only:
+            return Rendered(prompt.text)
+        return self._job(request, prompt, tokens)
+
+    def _prompt(self, request: InferenceRequest) -> tuple[Prompt, Sequence[int]]:
+        if request.prompt is not None:
+            prompt, tokens = Prompt(request.prompt), None
+        else:
+            prompt, tokens = self._conversation(request)
+        if request.context:
+            prompt = msgspec.structs.replace(prompt, text=self._vocab.text(request.context) + prompt.text)
+            tokens = None
+        return prompt, self._vocab.tokenise(prompt.text) if tokens is None else tokens
+
+    def _conversation(self, request: InferenceRequest) -> tuple[Prompt, Sequence[int] | None]:
+        """Render what fits; the tokens come along when the last measurement already made them."""
+        messages: tuple[Message, ...] = request.messages
+        measured: tuple[Sequence[Message], Prompt, Sequence[int]] | None = None
+
+        def measure(candidate: Sequence[Message]) -> int | None:
+            nonlocal measured
+            try:
+                prompt = self._render(request, candidate)
+            except InvalidRequest:
+                return None
+            measured = candidate, prompt, self._vocab.tokenise(prompt.text)
+            return len(measured[2])
+
+        if request.truncate and len(messages) > 1:
+            messages = fit(messages, self._n_ctx, measure)
+            if measured is not None and tuple(measured[0]) == messages:
+                return measured[1], measured[2]
+        return self._render(request, messages), None
+
+    def _render(self, request: InferenceRequest, messages: Sequence[Message]) -> Prompt:
+        return self._template.render(Conversation(messages, request.tools, bool(request.think)))
+
+    def _job(self, request: InferenceRequest, prompt: Prompt, tokens: Sequence[int]) -> Job:
+        options = request.options
+        if len(tokens) == 0:
+            raise InvalidRequest("the prompt has no tokens")
+        n_keep = options.num_keep + self._vocab.adds_bos if options.num_keep >= 0 else -1
+        return Job(
+            tokens=self._shorten(request, tokens, n_keep),
+            max_tokens=_max_tokens(options, self._n_ctx),
+            n_ctx=self._n_ctx,
+            n_keep=n_keep,
+            shift=request.shift,
+            sampling=_sampling(options.sampling, self._n_ctx),
+            stops=(*options.stop, *prompt.stops),
+            n_logprobs=request.n_logprobs,
+            ignore_eog=options.ignore_eos,
+            prompt=tokens if request.want_context else None,
+        )
+
+    def _shorten(self, request: InferenceRequest, tokens: Sequence[int], n_keep: int) -> Sequence[int]:
+        n_tokens = len(tokens)
+        if n_tokens < self._n_ctx:
+            return tokens
+        if not request.truncate:
+            raise InvalidRequest(
+                f"request ({n_tokens} tokens) exceeds the available context size ({self._n_ctx} tokens), "
+                "try increasing it"
+            )
+        if not request.shift:
+            raise InvalidRequest(TOO_LONG_TEXT)
+        front, back = cut(tokens, self._n_ctx, n_keep)
+        return array("i", chain(front, back))
+
+
+def _max_tokens(options: Options, n_ctx: int) -> int:
+    """Ten contexts is the most; zero and negative numbers mean that."""
+    most = CONTEXTS_MAX * n_ctx
+    return min(options.num_predict, most) if options.num_predict > 0 else most
+
+
+def _sampling(sampling: Sampling, n_ctx: int) -> Sampling:
+    """The same with a seed, and with the window of the penalties in tokens."""
+    seed = sampling.seed
+    if seed is None or seed == -1:
+        seed = secrets.randbits(64)
+    return msgspec.structs.replace(
+        sampling,
+        seed=seed & SEED_MASK,
+        repeat_last_n=n_ctx if sampling.repeat_last_n < 0 else sampling.repeat_last_n,
+    )

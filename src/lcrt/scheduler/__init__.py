@@ -1,0 +1,1 @@
+"""Which models are loaded: one loop, events in, effects out."""

@@ -1,0 +1,67 @@
+"""What the template is given, and what happens without one."""
+
+import json
+
+import pytest
+
+from lcrt.chat.render import GO_TEMPLATE_TEXT, Conversation, JinjaTemplate, PlainTemplate, Prompt, choose_template
+from lcrt.core.message import Message, ToolCall
+from lcrt.errors import InvalidRequest
+
+
+class Echo:
+    """A chat layer that remembers the request."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, object] = {}
+
+    def apply(self, request: bytes) -> bytes:
+        self.seen = json.loads(request)
+        return b'{"prompt": "p", "format": "ignored", "stops": ["<end>"]}'
+
+
+def test_a_conversation_goes_in_as_openai_messages_and_comes_out_as_a_prompt() -> None:
+    echo = Echo()
+    prompt = JinjaTemplate(echo).render(Conversation([Message("system", "be brief"), Message("user", "hi")]))
+    assert prompt == Prompt("p", ("<end>",))
+    assert echo.seen["messages"] == [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]
+    assert echo.seen["enable_thinking"] is False
+    assert "tools" not in echo.seen
+
+
+def test_tool_calls_results_and_thinking_are_passed_on() -> None:
+    echo = Echo()
+    call = Message("assistant", "", thinking="hm", tool_calls=(ToolCall("add", '{"b":1,"a":2}', "c1"),))
+    result = Message("tool", "3", tool_name="add", tool_call_id="c1")
+    JinjaTemplate(echo).render(Conversation([call, result], b'[{"type":"function"}]', think=True))
+    function = {"name": "add", "arguments": '{"b":1,"a":2}'}
+    assert echo.seen["messages"] == [
+        {
+            "role": "assistant",
+            "content": "",
+            "reasoning_content": "hm",
+            "tool_calls": [{"id": "c1", "type": "function", "function": function}],
+        },
+        {"role": "tool", "content": "3", "name": "add", "tool_call_id": "c1"},
+    ]
+    assert echo.seen["tools"] == [{"type": "function"}]
+    assert echo.seen["enable_thinking"] is True
+
+
+def test_without_a_template_the_texts_follow_one_another() -> None:
+    messages = [Message("system", "a"), Message("user", ""), Message("user", "b")]
+    assert PlainTemplate().render(Conversation(messages)).text == "a\nb"
+
+
+@pytest.mark.parametrize("go_template", ["", "{{ .Prompt }}", " {{ .Prompt }}\n"])
+def test_the_plain_go_template_needs_no_interpreter(go_template: str) -> None:
+    assert choose_template(None, go_template).render(Conversation([Message("user", "b")])).text == "b"
+
+
+def test_another_go_template_is_refused_and_not_ignored() -> None:
+    with pytest.raises(InvalidRequest, match=GO_TEMPLATE_TEXT):
+        choose_template(None, "{{ .System }}").render(Conversation([Message("user", "b")]))
+
+
+def test_the_template_of_the_file_comes_first() -> None:
+    assert choose_template(Echo(), "{{ .System }}").render(Conversation([])).text == "p"
