@@ -1,0 +1,1 @@
+"""Benchmarks: one script per question; README.md holds the figures."""

@@ -1,0 +1,55 @@
+"""Many streams with distinct prompts: aggregated tokens per second of whole loads.
+
+Rivals: llama-server with its defaults, with ``-np N`` and with ``-np N -kvu``; and llama-batched-bench,
+the bare loop over libllama, whose prompt and generation times are added up the same way.
+``--one-layer`` takes the model with one layer, which leaves little but overhead.
+"""
+
+import contextlib
+import itertools
+
+from bench.load import chat, warm
+from bench.peers import SMOL, batched_bench_total, lcrt_server, llama_server, one_layer
+from bench.rounds import alternate, arguments, table
+
+
+def main() -> None:
+    """Run the rounds and print the table."""
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--streams", type=int, default=8)
+    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--one-layer", action="store_true")
+    options = parser.parse_args()
+    model = one_layer(SMOL) if options.one_layer else SMOL
+    n, threads = options.streams, str(options.threads)
+    seeds = itertools.count()
+
+    def rate(url: str) -> float:
+        return chat(url, "m", streams=n, tokens=options.tokens, prompt=32, seed=next(seeds)).tokens_per_second
+
+    common = ("-t", threads)
+    with contextlib.ExitStack() as stack:
+        ours, _ = stack.enter_context(
+            lcrt_server({"m": model}, options.threads, LCRT_NUM_PARALLEL=str(n), LCRT_CONTEXT_LENGTH="1024")
+        )
+        servers = {
+            "llama-server": stack.enter_context(llama_server(model, *common, "-c", str(1024 * n)))[0],
+            "llama-server -np N": stack.enter_context(llama_server(model, *common, "-np", str(n), "-c", str(1024 * n)))[
+                0
+            ],
+            "llama-server -kvu": stack.enter_context(
+                llama_server(model, *common, "-np", str(n), "-kvu", "-c", str(1024 * n))
+            )[0],
+        }
+        for url in (ours, *servers.values()):
+            warm(url, "m")
+        contenders = {"lcrt": lambda: rate(ours)}
+        contenders |= {name: (lambda url=url: rate(url)) for name, url in servers.items()}
+        contenders["bare loop"] = lambda: batched_bench_total(model, options.threads, n, generate=options.tokens)
+        samples = alternate(contenders, options.rounds)
+    layers = "1 layer" if options.one_layer else "all layers"
+    print(table(f"{n} streams, {options.tokens} tokens each, {layers}, {threads} threads", samples, "lcrt", "tokens/s"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""The rivals that lcrt is measured against, built by ``make peers`` from the same pinned source."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = ROOT / "build" / "peers" / "bin"
+MODELS = ROOT / "build" / "models"
+SMOL = MODELS / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_ready(url: str, process: subprocess.Popen[bytes], timeout: float = 60.0) -> None:
+    """Return when ``url`` answers 200; raise when the process ends or time is up."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"server ended with code {process.returncode}")
+        try:
+            with urllib.request.urlopen(url, timeout=1) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.005)
+    raise TimeoutError(url)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process we started: politely, then not."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def running(argv: Sequence[str], health: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A server process for the length of a block."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(argv, stdout=log, stderr=log, env={**os.environ, **(env or {})})
+        try:
+            wait_ready(health, process)
+            yield process
+        finally:
+            stop(process)
+
+
+@contextmanager
+def llama_server(model: Path, *flags: str) -> Iterator[tuple[str, int]]:
+    """llama-server on a free port: its base URL and process id."""
+    port = free_port()
+    argv = [str(PEERS / "llama-server"), "-m", str(model), "--port", str(port), "--no-webui", *flags]
+    with running(argv, f"http://127.0.0.1:{port}/health") as process:
+        yield f"http://127.0.0.1:{port}", process.pid
+
+
+@contextmanager
+def lcrt_server(models: dict[str, Path], threads: int = 2, **env: str) -> Iterator[tuple[str, int]]:
+    """``lcrt serve`` with a store of its own that holds ``models``: its base URL and process id."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory(prefix="lcrt-bench-") as store:
+        variables = {"LCRT_HOST": f"127.0.0.1:{port}", "LCRT_MODELS": store, **env}
+        lcrt = [str(ROOT / ".venv" / "bin" / "lcrt")]
+        with running([*lcrt, "serve"], url + "/api/version", variables) as process:
+            for name, path in models.items():
+                modelfile = Path(store) / f"{name}.Modelfile"
+                modelfile.write_text(f"FROM {path}\nPARAMETER num_thread {threads}\n")
+                subprocess.run(
+                    [*lcrt, "create", name, "-f", str(modelfile)],
+                    check=True,
+                    capture_output=True,
+                    env={**os.environ, **variables},
+                )
+            yield url, process.pid
+
+
+def llama_bench(model: Path, threads: int, *, prompt: int = 0, generate: int = 128, repeat: int = 1) -> float:
+    """Tokens per second of llama-bench: prefill if ``prompt``, else decode."""
+    argv = [
+        str(PEERS / "llama-bench"),
+        "-m",
+        str(model),
+        "-t",
+        str(threads),
+        "-p",
+        str(prompt),
+        "-n",
+        str(generate),
+        "-r",
+        str(repeat),
+        "-o",
+        "json",
+    ]
+    out = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    return float(json.loads(out)[0]["avg_ts"])
+
+
+def batched_bench_total(model: Path, threads: int, streams: int, *, prompt: int = 64, generate: int = 64) -> float:
+    """Generated tokens per second, prefill included, of llama-batched-bench: the bare loop, best of both KV layouts."""
+    context = str((prompt + generate) * streams + 256)
+    argv = [
+        str(PEERS / "llama-batched-bench"),
+        "-m",
+        str(model),
+        "-t",
+        str(threads),
+        "-c",
+        context,
+        "-b",
+        "2048",
+        "-ub",
+        "512",
+        "-npp",
+        str(prompt),
+        "-ntg",
+        str(generate),
+        "-npl",
+        str(streams),
+        "--output-format",
+        "jsonl",
+    ]
+    rates = []
+    for flags in ([], ["-kvu"]):
+        out = subprocess.run([*argv, *flags], check=True, capture_output=True, text=True).stdout
+        row = [json.loads(line) for line in out.splitlines() if line.startswith("{")][-1]
+        rates.append(streams * generate / (row["t_pp"] + row["t_tg"]))
+    return max(rates)
+
+
+def one_layer(model: Path) -> Path:
+    """The model with all layers but the first removed: what is left of a step is overhead."""
+    out = MODELS / f"{model.stem}.1-layer.gguf"
+    if not out.exists():
+        layers = ",".join(str(i) for i in range(1, 30))
+        quantize = str(PEERS / "llama-quantize")
+        subprocess.run(
+            [quantize, "--allow-requantize", "--prune-layers", layers, str(model), str(out), "Q4_1"],
+            check=True,
+            capture_output=True,
+        )
+    return out
+
+
+def requantised(model: Path, kind: str) -> Path:
+    """The model in another weight format, say Q4_0."""
+    out = MODELS / f"{model.stem.rsplit('.', 1)[0]}.{kind}.gguf"
+    if not out.exists():
+        subprocess.run(
+            [str(PEERS / "llama-quantize"), "--allow-requantize", str(model), str(out), kind],
+            check=True,
+            capture_output=True,
+        )
+    return out
