@@ -20,23 +20,25 @@ extern "C" {
 /* One token in one forward pass. */
 typedef struct lcrt_row {
     int32_t token;
-    int32_t pos;    /* position in its sequence, from 0 */
-    int32_t seq;    /* 0 .. n_seq_max - 1 */
-    bool output;    /* logits are wanted */
+    int32_t pos; /* position in its sequence, from 0 */
+    int32_t seq; /* 0 .. n_seq_max - 1 */
+    bool output; /* logits are wanted */
 } lcrt_row;
 
 /* Facts that do not change while the backend lives. */
 typedef struct lcrt_backend_info {
     int32_t n_vocab;
-    int32_t n_ctx;       /* cells in all */
-    int32_t n_ctx_seq;   /* the most positions one sequence can hold */
-    int32_t n_seq_max;   /* sequences that can hold cells at the same time */
-    int32_t n_batch;     /* the most rows of one decode */
-    int32_t n_parallel;  /* rows that cost about as much as one: sampler threads */
-    bool unified;        /* sequences share the cells; share() is free of cost */
-    bool consecutive;    /* rows of one pass want consecutive sequence ids */
-    bool can_trim;       /* the tail of a sequence can be forgotten */
-    bool can_shift;      /* positions can be moved */
+    int32_t n_ctx;      /* cells in all */
+    int32_t n_ctx_seq;  /* the most positions one sequence can hold */
+    int32_t n_seq_max;  /* sequences that can hold cells at the same time */
+    int32_t n_batch;    /* the most rows of one decode */
+    int32_t n_parallel; /* rows that cost about as much as one: sampler threads */
+    int32_t n_chunk;    /* rows of one sequence that a pass should have at least to be worth it; 0: any */
+    bool unified;       /* sequences share the cells; share() is free of cost */
+    bool consecutive;   /* a pass wants consecutive sequence ids and as many rows of each: one decode may
+                          * take several passes, the first with a row of every sequence */
+    bool can_trim;      /* the tail of a sequence can be forgotten */
+    bool can_shift;     /* positions can be moved */
 } lcrt_backend_info;
 
 typedef struct lcrt_backend_vtable {

@@ -14,8 +14,8 @@ extern "C" {
 typedef struct lcrt_device {
     char name[64];
     char description[128];
-    uint64_t memory_free;   /* bytes */
-    uint64_t memory_total;  /* bytes */
+    uint64_t memory_free;  /* bytes */
+    uint64_t memory_total; /* bytes */
     bool gpu;
 } lcrt_device;
 

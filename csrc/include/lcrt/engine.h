@@ -5,8 +5,9 @@
  * come out through a ring and one eventfd (a pipe where there is none) that
  * becomes readable at most once per step.
  *
- * Threads: submit, cancel, drain and stats may be called from any one thread
- * at a time (one writer, one reader). The engine thread never calls out. */
+ * Threads: submit and cancel belong to one thread at a time, events, release and
+ * wait to one thread at a time, which may be another; stats to any. The engine
+ * thread never calls out. */
 #ifndef LCRT_ENGINE_H
 #define LCRT_ENGINE_H
 
@@ -25,13 +26,14 @@ extern "C" {
 typedef struct lcrt_engine lcrt_engine;
 
 typedef struct lcrt_engine_params {
-    int32_t n_slots;             /* sequences that run at the same time, 1 .. n_seq_max */
-    int32_t n_chunk_min;         /* prompt rows per step never go below this while others decode */
-    int32_t n_chunk;             /* fixed prompt rows per step while others decode; 0 measures */
-    int64_t latency_target_ns;   /* longest step while others decode; default 100 ms */
-    int32_t n_sampler_threads;   /* 0: as the backend advises */
-    int32_t max_queue;           /* jobs waiting in the ring, a power of two; default 1024 */
-    size_t events_len;           /* bytes of the event ring; default 4 MiB */
+    int32_t n_slots;           /* sequences that run at the same time, 1 .. n_seq_max */
+    int32_t n_chunk_min;       /* prompt rows per step never go below this, nor below the backend's
+                                  * n_chunk, while others decode; default 16 */
+    int32_t n_chunk;           /* fixed prompt rows per step while others decode; 0 measures */
+    int64_t latency_target_ns; /* longest step while others decode; default 100 ms */
+    int32_t n_sampler_threads; /* 0: as the backend advises */
+    int32_t max_queue;         /* jobs waiting for a slot, a power of two; default 1024 */
+    size_t events_len;         /* bytes of the event ring, a power of two from 4096 on; default 4 MiB */
 } lcrt_engine_params;
 
 /* All defaults. */
@@ -39,80 +41,82 @@ lcrt_engine_params lcrt_engine_params_default(void);
 
 /* What the engine is asked to do. Everything is copied by submit. */
 typedef struct lcrt_job {
-    uint64_t id;                   /* the caller's, unique among running jobs */
-    const int32_t *tokens;         /* the prompt, at least one token */
+    uint64_t id;           /* the caller's, unique among running jobs */
+    const int32_t *tokens; /* the prompt, at least one token */
     int32_t n_tokens;
-    int32_t max_tokens;            /* generated tokens; negative: no limit */
-    int32_t n_ctx;                 /* positions it may hold; 0: the backend's n_ctx_seq */
-    int32_t n_keep;                /* prompt tokens that a shift keeps in front; negative: the whole prompt */
-    bool shift;                    /* full context: drop old positions (true) or finish with length */
-    bool cache;                    /* may reuse what a slot already holds */
-    bool ignore_eog;               /* generate through end-of-generation tokens */
-    bool special;                  /* control tokens appear as text */
-    int32_t n_logprobs;            /* -1 none, 0 the token's own, n also the n best, at most 20 */
+    int32_t max_tokens; /* generated tokens; negative: no limit; 0: ends at once with length */
+    int32_t n_ctx;      /* positions it may hold; 0 or more than that: the backend's n_ctx_seq */
+    int32_t n_keep;     /* prompt tokens that a shift keeps in front, at most n_ctx - 4; negative:
+                                    * the whole prompt */
+    bool shift;         /* full context: drop old positions (true) or finish with length */
+    bool cache;         /* may reuse what a slot already holds */
+    bool ignore_eog;    /* generate through end-of-generation tokens */
+    bool special;       /* control tokens appear as text */
+    int32_t n_logprobs; /* -1 none, 0 the token's own, n also the n best, at most 20 */
     lcrt_sampling sampling;
-    const char *const *stops;      /* stop strings, terminated; empty ones are ignored */
+    const char *const *stops; /* stop strings, terminated; empty ones are ignored */
     int32_t n_stops;
 } lcrt_job;
 
 typedef enum lcrt_finish {
     LCRT_FINISH_NONE = 0,
-    LCRT_FINISH_STOP,      /* end-of-generation token or stop string */
-    LCRT_FINISH_LENGTH,    /* max_tokens or a full context */
+    LCRT_FINISH_STOP,   /* end-of-generation token or stop string */
+    LCRT_FINISH_LENGTH, /* max_tokens or a full context */
     LCRT_FINISH_CANCEL,
-    LCRT_FINISH_ERROR      /* see status */
+    LCRT_FINISH_ERROR /* see status */
 } lcrt_finish;
 
 typedef enum lcrt_event_kind {
-    LCRT_EVENT_START = 1,  /* the prompt is computed, usage's prompt part is final */
-    LCRT_EVENT_TEXT,       /* text became visible; may carry log-probabilities */
-    LCRT_EVENT_FINISH      /* the last event of a job, exactly one; may carry text */
+    LCRT_EVENT_START = 1, /* the prompt is computed, usage's prompt part is final; jobs that
+                            * end before that have none */
+    LCRT_EVENT_TEXT,      /* text became visible; may carry log-probabilities */
+    LCRT_EVENT_FINISH     /* the last event of a job, exactly one; may carry text */
 } lcrt_event_kind;
 
 typedef struct lcrt_usage {
-    int32_t n_prompt;      /* tokens of the prompt */
-    int32_t n_cached;      /* of these, found in the slot */
-    int32_t n_generated;   /* tokens sampled, the ending one included unless it is end-of-generation;
+    int32_t n_prompt;    /* tokens of the prompt */
+    int32_t n_cached;    /* of these, found in the slot */
+    int32_t n_generated; /* tokens sampled, the ending one included unless it is end-of-generation;
                             * the sum of n_tokens over the job's events */
-    int32_t n_sampled;     /* as n_generated, the end-of-generation token included: what llama-server
+    int32_t n_sampled;   /* as n_generated, the end-of-generation token included: what llama-server
                             * and Ollama report as generated tokens */
-    int32_t n_shifts;      /* times the context was shifted */
-    int64_t queued_ns;     /* submit until its first row */
-    int64_t prefill_ns;    /* first row until the prompt was computed */
-    int64_t decode_ns;     /* prompt computed until the finish */
+    int32_t n_shifts;    /* times the context was shifted */
+    int64_t queued_ns;   /* submit until its first row */
+    int64_t prefill_ns;  /* first row until the prompt was computed */
+    int64_t decode_ns;   /* prompt computed until the finish */
 } lcrt_usage;
 
 /* One sampled token or one alternative to it. */
 typedef struct lcrt_logprob {
     int32_t token;
-    float logprob;         /* natural logarithm, of the raw logits */
+    float logprob; /* natural logarithm, of the raw logits */
 } lcrt_logprob;
 
 /* A view into the ring, valid until lcrt_engine_release. */
 typedef struct lcrt_event {
     uint64_t job;
     lcrt_event_kind kind;
-    lcrt_finish finish;            /* kind FINISH */
-    lcrt_status status;            /* finish ERROR */
-    int32_t n_tokens;              /* tokens whose text this carries (generated ones) */
-    const char *text;              /* UTF-8, whole characters, not terminated */
+    lcrt_finish finish; /* kind FINISH */
+    lcrt_status status; /* finish ERROR */
+    int32_t n_tokens;   /* tokens whose text this carries (generated ones) */
+    const char *text;   /* UTF-8, whole characters, not terminated */
     int32_t text_len;
-    const int32_t *tokens;         /* generated token ids, n_tokens of them */
-    const lcrt_logprob *logprobs;  /* n_tokens groups: the token's own, then n_top_each alternatives */
-    int32_t n_logprobs;            /* entries in all; 0 when not asked for */
-    lcrt_usage usage;              /* kinds START and FINISH */
+    const int32_t *tokens;        /* generated token ids, n_tokens of them */
+    const lcrt_logprob *logprobs; /* n_tokens groups: the token's own, then n_top_each alternatives */
+    int32_t n_logprobs;           /* entries in all; 0 when not asked for */
+    lcrt_usage usage;             /* kinds START and FINISH */
 } lcrt_event;
 
 typedef struct lcrt_engine_stats {
-    int32_t n_running;             /* sequences in slots */
-    int32_t n_waiting;             /* jobs without a slot */
+    int32_t n_running; /* sequences in slots */
+    int32_t n_waiting; /* jobs without a slot, those in the ring included */
     int64_t n_steps;
-    int64_t n_rows;                /* rows decoded */
-    int64_t n_prefill_rows;        /* of these, prompt rows */
-    int64_t decode_ns;             /* time inside the backend's decode and logits */
-    int64_t sample_ns;             /* time sampling */
-    int64_t step_ns;               /* time inside steps, the two above included */
-    int64_t n_moves;               /* sequences moved to close gaps */
+    int64_t n_rows;         /* rows decoded */
+    int64_t n_prefill_rows; /* of these, prompt rows */
+    int64_t decode_ns;      /* time inside the backend's decode and logits */
+    int64_t sample_ns;      /* time sampling */
+    int64_t step_ns;        /* time inside steps, the two above included */
+    int64_t n_moves;        /* sequences moved to close gaps */
 } lcrt_engine_stats;
 
 /* Starts the thread. Takes the backend only on LCRT_OK. */
@@ -121,12 +125,13 @@ lcrt_status lcrt_engine_init(const lcrt_backend *backend, const lcrt_engine_para
 /* Cancels what runs, joins the thread, frees the backend. NULL is fine. */
 void lcrt_engine_free(lcrt_engine *engine);
 
-/* LCRT_ERR_FULL when the ring is full, LCRT_ERR_INVALID for a job that makes no sense,
- * LCRT_ERR_TOO_LONG for a prompt of n_ctx tokens or more. */
+/* LCRT_ERR_FULL when max_queue jobs wait for a slot, LCRT_ERR_INVALID for a job that makes
+ * no sense, LCRT_ERR_TOO_LONG for a prompt of n_ctx tokens or more. */
 lcrt_status lcrt_engine_submit(lcrt_engine *engine, const lcrt_job *job);
 
-/* Takes effect within one step, whatever the queue holds. Unknown ids are ignored.
- * The job still ends with one FINISH event. */
+/* Takes effect within one step, whatever the queue holds. Unknown ids are ignored, and
+ * jobs of that id that are submitted later are not meant. The job still ends with one
+ * FINISH event. LCRT_ERR_FULL when the engine has had no time to read many cancels. */
 lcrt_status lcrt_engine_cancel(lcrt_engine *engine, uint64_t id);
 
 /* Up to max events, oldest first; returns how many. Never waits. */
@@ -138,7 +143,8 @@ void lcrt_engine_release(lcrt_engine *engine);
 /* Readable when events wait; lcrt_engine_events clears it. Owned by the engine. */
 int lcrt_engine_fd(const lcrt_engine *engine);
 
-/* Waits up to timeout_ns for events; negative waits for ever. True when there are some. */
+/* Waits up to timeout_ns for events; negative waits until there are some. True when there
+ * are. */
 bool lcrt_engine_wait(lcrt_engine *engine, int64_t timeout_ns);
 
 void lcrt_engine_stats_get(const lcrt_engine *engine, lcrt_engine_stats *out);

@@ -22,21 +22,21 @@ extern "C" {
 /* The vocabulary: three control tokens, the letters, and pieces made to be difficult.
  * Tokens beyond the named ones are words: " w100", " w101" and so on. */
 enum {
-    LCRT_FAKE_EOG = 0,      /* control, "</s>" */
-    LCRT_FAKE_BOS = 1,      /* control, "<s>" */
-    LCRT_FAKE_MARK = 2,     /* control, "<|mark|>" */
-    LCRT_FAKE_A = 3,        /* "a" .. "z" follow each other */
-    LCRT_FAKE_SPACE = 29,   /* " " */
+    LCRT_FAKE_EOG = 0,    /* control, "</s>" */
+    LCRT_FAKE_BOS = 1,    /* control, "<s>" */
+    LCRT_FAKE_MARK = 2,   /* control, "<|mark|>" */
+    LCRT_FAKE_A = 3,      /* "a" .. "z" follow each other */
+    LCRT_FAKE_SPACE = 29, /* " " */
     LCRT_FAKE_NEWLINE = 30,
-    LCRT_FAKE_STOP = 31,    /* "STOP" */
-    LCRT_FAKE_ST = 32,      /* "ST" */
-    LCRT_FAKE_OP = 33,      /* "OP" */
+    LCRT_FAKE_STOP = 31,      /* "STOP" */
+    LCRT_FAKE_ST = 32,        /* "ST" */
+    LCRT_FAKE_OP = 33,        /* "OP" */
     LCRT_FAKE_E_ACUTE_1 = 34, /* the two bytes of an e with acute */
     LCRT_FAKE_E_ACUTE_2 = 35,
-    LCRT_FAKE_EURO_1 = 36,  /* the three bytes of the euro sign */
+    LCRT_FAKE_EURO_1 = 36, /* the three bytes of the euro sign */
     LCRT_FAKE_EURO_2 = 37,
     LCRT_FAKE_EURO_3 = 38,
-    LCRT_FAKE_FACE_1 = 39,  /* an emoji: its first byte, the two after it, the last */
+    LCRT_FAKE_FACE_1 = 39, /* an emoji: its first byte, the two after it, the last */
     LCRT_FAKE_FACE_2 = 40,
     LCRT_FAKE_FACE_3 = 41,
     LCRT_FAKE_INVALID = 42, /* a byte that is in no character */
@@ -54,21 +54,21 @@ typedef enum lcrt_fake_mode {
 
 typedef struct lcrt_fake_params {
     lcrt_fake_mode mode;
-    const int32_t *script;  /* copied */
+    const int32_t *script; /* copied */
     int32_t n_script;
-    uint64_t seed;          /* HASH */
-    float eog_bias;         /* HASH: added to the logit of the end; others lie in -4 .. 4 */
+    uint64_t seed;  /* HASH */
+    float eog_bias; /* HASH: added to the logit of the end; others lie in -4 .. 4 */
 
-    int32_t n_vocab, n_ctx, n_ctx_seq, n_seq_max, n_batch, n_parallel;
+    int32_t n_vocab, n_ctx, n_ctx_seq, n_seq_max, n_batch, n_parallel, n_chunk; /* as in lcrt_backend_info */
     bool unified, consecutive, can_trim, can_shift;
 
-    int64_t step_ns;        /* what a pass costs ... */
-    int64_t row_ns;         /* ... and each of its rows */
-    bool virtual_time;      /* lcrt_fake_clock moves on by that; else the thread is kept busy */
+    int64_t step_ns;   /* what a pass costs ... */
+    int64_t row_ns;    /* ... and each of its rows */
+    bool virtual_time; /* lcrt_fake_clock moves on by that; else the thread is kept busy */
 
-    int32_t fail_at;        /* the decode that fails, counted from 1; 0: none */
-    int32_t full_at;        /* the decode that finds no room although there is some; 0: none */
-    int32_t n_full;         /* and so many after it */
+    int32_t fail_at; /* the decode that fails, counted from 1; 0: none */
+    int32_t full_at; /* the decode that finds no room although there is some; 0: none */
+    int32_t n_full;  /* and so many after it */
 
     /* Called at the start of every decode, with what it is asked to do. */
     void (*on_decode)(void *data, const lcrt_row *rows, int32_t n_rows);
@@ -81,12 +81,12 @@ lcrt_fake_params lcrt_fake_params_default(void);
 lcrt_status lcrt_backend_fake(const lcrt_fake_params *params, lcrt_backend *out);
 
 typedef struct lcrt_fake_stats {
-    int64_t n_decodes;   /* calls that computed something */
+    int64_t n_decodes; /* calls that computed something */
     int64_t n_rows;
-    int64_t n_gaps;      /* of the calls, those whose sequence ids did not follow each other */
-    int64_t n_faults;    /* things that no caller may do */
-    int64_t n_cells;     /* in use now */
-    int64_t n_moved;     /* tokens moved to other sequences */
+    int64_t n_gaps;   /* of the calls, those whose sequence ids did not follow each other */
+    int64_t n_faults; /* things that no caller may do */
+    int64_t n_cells;  /* in use now */
+    int64_t n_moved;  /* tokens moved to other sequences */
 } lcrt_fake_stats;
 
 void lcrt_fake_stats_get(const lcrt_backend *backend, lcrt_fake_stats *out);

@@ -23,9 +23,9 @@ typedef struct lcrt_model lcrt_model;
 lcrt_status lcrt_runtime_init(const char *backend_dir);
 
 typedef struct lcrt_model_params {
-    int32_t n_gpu_layers;    /* negative: all */
-    int32_t main_gpu;        /* negative: every device */
-    int8_t use_mmap;         /* -1 as the backend advises, 0, 1 */
+    int32_t n_gpu_layers; /* negative: all */
+    int32_t main_gpu;     /* negative: every device */
+    int8_t use_mmap;      /* -1 as the backend advises, 0, 1 */
     bool vocab_only;
     bool check_tensors;
     /* Called from the loading thread with 0 .. 1; false gives up with LCRT_ERR_CANCELLED. */
@@ -36,7 +36,8 @@ typedef struct lcrt_model_params {
 lcrt_model_params lcrt_model_params_default(void);
 
 /* On failure a message for a person is in err (terminated, at most err_cap bytes). */
-lcrt_status lcrt_model_load(const char *path, const lcrt_model_params *params, lcrt_model **out, char *err, size_t err_cap);
+lcrt_status lcrt_model_load(const char *path, const lcrt_model_params *params, lcrt_model **out, char *err,
+                            size_t err_cap);
 
 /* References: contexts and engines keep the model alive. */
 lcrt_model *lcrt_model_ref(lcrt_model *model);
@@ -45,9 +46,9 @@ void lcrt_model_free(lcrt_model *model);
 typedef struct lcrt_model_info {
     int32_t n_vocab, n_ctx_train, n_embd, n_layer, n_head, n_head_kv, n_swa;
     uint64_t n_params;
-    uint64_t size;           /* bytes of the weights */
+    uint64_t size; /* bytes of the weights */
     bool has_decoder, has_encoder, recurrent, hybrid;
-    bool embedding;          /* its metadata names a pooling type */
+    bool embedding; /* its metadata names a pooling type */
 } lcrt_model_info;
 
 void lcrt_model_info_get(const lcrt_model *model, lcrt_model_info *out);
@@ -70,14 +71,16 @@ typedef struct lcrt_context_params {
     int32_t n_threads_batch; /* 0: as n_threads */
     int32_t n_outputs;       /* rows with logits in one decode; 0: n_parallel, more costs n_vocab floats each */
     lcrt_kv_layout layout;
-    const char *kv_type;     /* "f16", "q8_0", ...; NULL: f16 */
-    int8_t flash_attention;  /* -1 auto, 0, 1 */
+    const char *kv_type;    /* "f16", "q8_0", ...; NULL: f16 */
+    int8_t flash_attention; /* -1 auto, 0, 1 */
+    bool swa_full;          /* sliding windows keep all positions: more memory, but they can trim and shift */
 } lcrt_context_params;
 
 lcrt_context_params lcrt_context_params_default(void);
 
 /* A backend for lcrt_engine_init. Keeps a reference on the model. */
-lcrt_status lcrt_backend_llama(lcrt_model *model, const lcrt_context_params *params, lcrt_backend *out, char *err, size_t err_cap);
+lcrt_status lcrt_backend_llama(lcrt_model *model, const lcrt_context_params *params, lcrt_backend *out, char *err,
+                               size_t err_cap);
 
 /* Memory of weights, KV and compute buffers in bytes, on devices and in all. */
 void lcrt_backend_llama_memory(const lcrt_backend *backend, uint64_t *total, uint64_t *device);

@@ -26,7 +26,8 @@ int32_t lcrt_vocab_tokenise(const lcrt_model *model, const char *text, int32_t t
 int32_t lcrt_vocab_piece(const lcrt_model *model, int32_t token, bool special, char *out, int32_t cap);
 
 /* Bytes of many tokens; the length, or minus the length needed. */
-int32_t lcrt_vocab_text(const lcrt_model *model, const int32_t *tokens, int32_t n_tokens, bool special, char *out, int32_t cap);
+int32_t lcrt_vocab_text(const lcrt_model *model, const int32_t *tokens, int32_t n_tokens, bool special, char *out,
+                        int32_t cap);
 
 bool lcrt_vocab_is_eog(const lcrt_model *model, int32_t token);
 bool lcrt_vocab_is_control(const lcrt_model *model, int32_t token);

@@ -1,0 +1,57 @@
+/* context.hpp -- one llama_context with what belongs to it: its threads and its batch. */
+#ifndef LCRT_LLAMA_CONTEXT_HPP
+#define LCRT_LLAMA_CONTEXT_HPP
+
+#include <vector>
+
+#include "internal.hpp"
+
+namespace lcrt {
+
+/* ggml's own threads, which live in the CPU backend and are reached through its registry. */
+class thread_pool {
+public:
+    thread_pool() = default;
+    ~thread_pool() { stop(); }
+    thread_pool(const thread_pool &) = delete;
+    thread_pool &operator=(const thread_pool &) = delete;
+
+    /* Starts n threads, the caller's included, and lends them to a context. False when that is impossible:
+     * the context then starts threads for every pass. */
+    bool start(llama_context *llama, int32_t n);
+    /* After the context has been freed. */
+    void stop();
+
+private:
+    ggml_threadpool_t pool = nullptr;
+};
+
+struct context {
+    lcrt_model *model = nullptr; /* a reference */
+    llama_context *llama = nullptr;
+    llama_memory_t memory = nullptr;
+    lcrt_backend_info info = {};
+    int32_t n_outputs_max = 0;
+    std::atomic<bool> interrupted{false};
+    thread_pool threads;
+    std::vector<uint8_t> state;      /* one sequence on its way to another stream */
+    std::vector<llama_pos> first;    /* per sequence, the lowest position of the current batch */
+    std::vector<llama_token> tokens; /* the columns of the batch, n_batch each */
+    std::vector<llama_pos> positions;
+    std::vector<int32_t> n_seq_ids;
+    std::vector<llama_seq_id> seq_ids;
+    std::vector<llama_seq_id *> seq_id_pointers;
+    std::vector<int8_t> outputs;
+    int32_t n_rows = 0; /* of the last pass, 0 when it failed */
+
+    context() = default;
+    ~context();
+    context(const context &) = delete;
+    context &operator=(const context &) = delete;
+};
+
+extern const lcrt_backend_vtable context_vtable;
+
+} // namespace lcrt
+
+#endif

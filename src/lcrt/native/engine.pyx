@@ -1,0 +1,260 @@
+"""Many requests, one model, one thread of C."""
+
+import atexit
+import weakref
+
+from lcrt.core.event import Usage
+from lcrt.errors import ClosedError, InvalidRequest
+from lcrt.native.values import ContextParams, EngineParams, EngineStats
+
+cimport cython
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdlib cimport calloc, free
+
+from lcrt.native cimport c_backend as b, c_engine as c, c_status as s
+from lcrt.native.backend cimport make_backend
+from lcrt.native.handle cimport Handle
+from lcrt.native.model cimport Model, int32_buffer
+from lcrt.native.sampler cimport SamplingArgument
+from lcrt.native.status cimport check
+
+cdef enum:
+    N_VIEWS = 64
+
+cdef int64_t SECOND = 1000000000
+cdef int64_t WAIT_SLICE = 50000000
+
+cdef tuple _KINDS = ("", "start", "text", "finish")
+cdef tuple _FINISHES = (None, "stop", "length", "cancel", "error")
+
+_open = weakref.WeakSet()
+
+
+@cython.final
+cdef class Event:
+    """What one job got in one step, the parts that it has not are empty.
+
+    ``kind`` is start (the prompt has been computed), text or finish (the last one, exactly one per
+    job; may carry text). ``tokens`` are the generated tokens whose text this carries. ``logprobs``
+    are pairs of token and natural logarithm: for each of ``tokens`` its own, then the alternatives.
+    ``usage`` comes with start and finish. ``finish`` is stop, length, cancel or error, else None.
+    """
+
+    cdef readonly uint64_t id
+    cdef readonly str kind
+    cdef readonly str text
+    cdef readonly tuple tokens
+    cdef readonly list logprobs
+    cdef readonly object usage
+    cdef readonly str finish
+    cdef readonly str error
+
+    def __repr__(self):
+        return f"Event(id={self.id}, kind={self.kind!r}, text={self.text!r}, finish={self.finish!r})"
+
+
+cdef object _usage(const c.lcrt_usage *u):
+    return Usage(
+        u.n_prompt, u.n_cached, u.n_generated, u.n_shifts,
+        u.queued_ns / <double>SECOND, u.prefill_ns / <double>SECOND, u.decode_ns / <double>SECOND, u.n_sampled,
+    )
+
+
+cdef Event _event(const c.lcrt_event *e):
+    cdef Event out = Event.__new__(Event)
+    cdef int32_t i
+    out.id = e.job
+    out.kind = _KINDS[<int>e.kind]
+    out.text = PyUnicode_DecodeUTF8(e.text, e.text_len, b"replace") if e.text_len > 0 else ""
+    if e.n_tokens == 1:
+        out.tokens = (e.tokens[0],)
+    else:
+        out.tokens = tuple([e.tokens[i] for i in range(e.n_tokens)])
+    out.logprobs = [(e.logprobs[i].token, e.logprobs[i].logprob) for i in range(e.n_logprobs)]
+    out.error = ""
+    if e.kind != c.LCRT_EVENT_TEXT:
+        out.usage = _usage(&e.usage)
+    if e.kind == c.LCRT_EVENT_FINISH:
+        out.finish = _FINISHES[<int>e.finish]
+        if e.finish == c.LCRT_FINISH_ERROR:
+            out.error = c_text(e.status)
+    return out
+
+
+cdef str c_text(s.lcrt_status status):
+    return (<bytes>s.lcrt_status_text(status)).decode()
+
+
+@cython.final
+cdef class _Stops:
+    """Stop strings as C has them, for the time of a call."""
+
+    cdef list kept
+    cdef const char **c
+    cdef int32_t n
+
+    def __cinit__(self, stops):
+        self.kept = [stop.encode("utf-8", "replace") for stop in stops]
+        self.n = <int32_t>len(self.kept)
+        if self.n == 0:
+            return
+        self.c = <const char **>calloc(self.n, sizeof(char *))
+        if self.c == NULL:
+            raise MemoryError
+        for i in range(self.n):
+            self.c[i] = <const char *><bytes>self.kept[i]
+
+    def __dealloc__(self):
+        free(self.c)
+
+
+@cython.final
+cdef class Engine(Handle):
+    """Runs jobs; its thread never takes the GIL. ``context`` and ``params`` have defaults.
+
+    Events wait in a ring until ``events`` takes them; ``fileno`` is readable when some wait.
+    """
+
+    cdef c.lcrt_engine *_engine
+    cdef c.lcrt_event _views[N_VIEWS]
+    cdef object __weakref__
+    cdef readonly object info
+
+    def __cinit__(self, Model model not None, context=None, params=None):
+        cdef b.lcrt_backend backend
+        cdef c.lcrt_engine_params p
+        cdef s.lcrt_status status
+        context = ContextParams() if context is None else context
+        p = _params(EngineParams() if params is None else params, context)
+        self.info = make_backend(model, context, &backend)
+        with nogil:
+            status = c.lcrt_engine_init(&backend, &p, &self._engine)
+        if status != s.LCRT_OK:
+            backend.vtable.free(backend.self)
+        check(status, b"")
+        _open.add(self)
+
+    def __dealloc__(self):
+        self.release()
+
+    cdef void release(self) noexcept:
+        cdef c.lcrt_engine *engine = self._engine
+        self._engine = NULL
+        with nogil:
+            c.lcrt_engine_free(engine)
+
+    def submit(self, uint64_t number, tokens, sampling, *, int32_t max_tokens=-1, int32_t n_ctx=0, int32_t n_keep=0,
+               bint shift=True, bint cache=True, bint ignore_eog=False, bint special=False, int32_t n_logprobs=-1,
+               stops=()):
+        """Queue a job: a prompt of at least one token, and a ``Sampling``.
+
+        ``number`` names it in its events and must not be in use. ``max_tokens`` limits what is generated,
+        ``n_ctx`` the positions held (0: all of a sequence); when they are full, ``shift`` drops old ones
+        behind the first ``n_keep`` tokens of the prompt (negative: all of it), or it ends with length.
+        ``n_logprobs``: -1 none, 0 the token's own, n also the n likeliest, at most 20. Raises
+        ``BusyError`` when the queue is full and ``InvalidRequest`` for a job that makes no sense.
+        """
+        cdef object numbers = int32_buffer(tokens)
+        cdef const int32_t[::1] view = numbers
+        cdef SamplingArgument argument = SamplingArgument(sampling)
+        cdef _Stops stop_strings = _Stops(stops)
+        cdef c.lcrt_job job
+        self.alive()
+        if view.shape[0] == 0:
+            raise InvalidRequest("the prompt has no tokens")
+        job.id = number
+        job.tokens = &view[0]
+        job.n_tokens = <int32_t>view.shape[0]
+        job.max_tokens = max_tokens
+        job.n_ctx = n_ctx
+        job.n_keep = n_keep
+        job.shift = shift
+        job.cache = cache
+        job.ignore_eog = ignore_eog
+        job.special = special
+        job.n_logprobs = n_logprobs
+        job.sampling = argument.c
+        job.stops = stop_strings.c
+        job.n_stops = stop_strings.n
+        check(c.lcrt_engine_submit(self._engine, &job), b"")
+
+    def cancel(self, uint64_t number):
+        """End a job within one step; it still gets its finish event. Unknown numbers are ignored."""
+        self.alive()
+        check(c.lcrt_engine_cancel(self._engine, number), b"")
+
+    def events(self):
+        """All events that wait, oldest first. Never waits itself."""
+        cdef int32_t n = N_VIEWS
+        cdef int32_t i
+        cdef list out = []
+        self.alive()
+        try:
+            while n == N_VIEWS:
+                n = c.lcrt_engine_events(self._engine, self._views, N_VIEWS)
+                for i in range(n):
+                    out.append(_event(&self._views[i]))
+        finally:
+            c.lcrt_engine_release(self._engine)
+        return out
+
+    def fileno(self):
+        """A descriptor that is readable when events wait; the engine's own, not to be closed."""
+        self.alive()
+        return c.lcrt_engine_fd(self._engine)
+
+    def wait(self, timeout=None):
+        """Wait up to ``timeout`` seconds for events, for ever by default; True when there are some.
+
+        Raises ``ClosedError`` when the engine is closed meanwhile.
+        """
+        cdef int64_t left = -1 if timeout is None else <int64_t>(max(timeout, 0.0) * SECOND)
+        cdef int64_t slice = 0
+        cdef bint found = False
+        self.enter()
+        try:
+            while True:
+                slice = WAIT_SLICE if timeout is None else min(left, WAIT_SLICE)
+                with nogil:
+                    found = c.lcrt_engine_wait(self._engine, slice)
+                if self._closed:
+                    raise ClosedError("this Engine has been closed")
+                left -= slice
+                if found or (timeout is not None and left <= 0):
+                    return found
+        finally:
+            self.leave()
+
+    def stats(self):
+        """Counters since the start."""
+        cdef c.lcrt_engine_stats t
+        cdef double ns = 1e-9
+        self.alive()
+        c.lcrt_engine_stats_get(self._engine, &t)
+        return EngineStats(
+            t.n_running, t.n_waiting, t.n_steps, t.n_rows, t.n_prefill_rows,
+            t.decode_ns * ns, t.sample_ns * ns, t.step_ns * ns, t.n_moves,
+        )
+
+
+cdef c.lcrt_engine_params _params(object params, object context) except *:
+    cdef c.lcrt_engine_params p = c.lcrt_engine_params_default()
+    try:
+        p.n_slots = params.n_slots or context.n_parallel
+        p.n_chunk_min = params.n_chunk_min or p.n_chunk_min
+        p.n_chunk = params.n_chunk
+        p.latency_target_ns = <int64_t>(params.latency_target * SECOND) or p.latency_target_ns
+        p.n_sampler_threads = params.n_sampler_threads
+        p.max_queue = params.max_queue or p.max_queue
+        p.events_len = params.events_len or p.events_len
+    except OverflowError as error:
+        raise InvalidRequest(f"an engine parameter is out of range: {error}") from None
+    return p
+
+
+@atexit.register
+def _close_all():
+    """Stop the threads while everything that they use is still there."""
+    for engine in list(_open):
+        engine.close()

@@ -1,0 +1,72 @@
+"""The process-wide part: the folder of the backends, devices, the log."""
+
+import atexit
+import os
+
+from lcrt.native.values import Device
+
+from libc.stdint cimport int32_t
+
+from lcrt.native cimport c_device as d, c_log as log, c_model as c
+from lcrt.native.status cimport check
+
+_LEVELS = ((40, log.LCRT_LOG_ERROR), (30, log.LCRT_LOG_WARN), (20, log.LCRT_LOG_INFO))
+_NUMBERS = {log.LCRT_LOG_DEBUG: 10, log.LCRT_LOG_INFO: 20, log.LCRT_LOG_WARN: 30, log.LCRT_LOG_ERROR: 40}
+
+cdef object _sink = None
+
+
+def init(backend_dir=None):
+    """Load the backends from a folder, by default from beside the library; once per process."""
+    cdef bytes name = b"" if backend_dir is None else os.fsencode(backend_dir)
+    cdef const char *folder = NULL
+    if backend_dir is not None:
+        folder = name
+    check(c.lcrt_runtime_init(folder), b"no CPU backend was found")
+
+
+def devices():
+    """What can compute; the CPU is one of them."""
+    cdef d.lcrt_device device
+    cdef int32_t i
+    init()
+    out = []
+    for i in range(d.lcrt_device_count()):
+        if d.lcrt_device_get(i, &device):
+            name = (<bytes>device.name).decode("utf-8", "replace")
+            description = (<bytes>device.description).decode("utf-8", "replace")
+            out.append(Device(name, description, device.memory_free, device.memory_total, device.gpu))
+    return out
+
+
+cdef void _receive(log.lcrt_log_level level, const char *text, void *data) noexcept with gil:
+    if _sink is None:
+        return
+    try:
+        _sink(_NUMBERS[level], text.decode("utf-8", "replace"))
+    except Exception:
+        pass
+
+
+def set_log(sink, int level=30):
+    """Send messages of the engine and of llama.cpp at ``level`` (as in ``logging``) and above to ``sink``.
+
+    ``sink(level, text)`` runs on any thread and must not call back into lcrt.native; what it raises
+    is dropped. None silences.
+    """
+    global _sink
+    cdef log.lcrt_log_level c_level = log.LCRT_LOG_DEBUG
+    for number, found in _LEVELS:
+        if level >= number:
+            c_level = found
+            break
+    _sink = sink
+    if sink is None:
+        with nogil:
+            log.lcrt_log_set(NULL, c_level, NULL)
+    else:
+        with nogil:
+            log.lcrt_log_set(_receive, c_level, NULL)
+
+
+atexit.register(set_log, None)

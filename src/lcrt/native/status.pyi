@@ -1,0 +1,1 @@
+"""The one place where a status of the C engine becomes an exception. Nothing here for Python."""

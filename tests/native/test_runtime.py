@@ -1,0 +1,77 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lcrt.errors import BusyError, ModelFormatError
+from lcrt.native.context import Context
+from lcrt.native.model import Model
+from lcrt.native.runtime import devices, init, set_log
+from lcrt.native.values import ContextParams
+
+
+@pytest.fixture(autouse=True)
+def silence_afterwards() -> Iterator[None]:
+    yield
+    set_log(None)
+
+
+def test_the_cpu_is_a_device_with_memory() -> None:
+    cpu = next(device for device in devices() if device.name == "CPU")
+    assert 0 < cpu.memory_free <= cpu.memory_total
+    assert cpu.description
+    assert not cpu.gpu
+
+
+def test_starting_twice_is_fine() -> None:
+    init()
+    init()
+
+
+def test_messages_arrive_from_their_level_on(tiny_path: Path) -> None:
+    quiet: list[tuple[int, str]] = []
+    loud: list[tuple[int, str]] = []
+    set_log(lambda level, text: quiet.append((level, text)), 30)
+    Model(tiny_path).close()
+    set_log(lambda level, text: loud.append((level, text)), 20)
+    Model(tiny_path).close()
+    assert {level for level, _ in loud} >= {20}
+    assert all(level >= 30 for level, _ in quiet)
+    assert any("llama" in text for _, text in loud)
+    assert not any(text.endswith("\n") for _, text in loud)
+
+
+def test_failures_are_logged_too(tmp_path: Path) -> None:
+    seen: list[str] = []
+    set_log(lambda _, text: seen.append(text), 40)
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF" + bytes(100))
+    with pytest.raises(ModelFormatError):
+        Model(tmp_path / "bad.gguf")
+    assert seen
+
+
+def test_a_sink_that_raises_disturbs_nothing(tiny_path: Path) -> None:
+    def fail(_level: int, _text: str) -> None:
+        raise ZeroDivisionError
+
+    set_log(fail, 10)
+    Model(tiny_path).close()
+
+
+def test_none_silences(tiny_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    seen: list[str] = []
+    set_log(lambda _, text: seen.append(text), 10)
+    set_log(None)
+    Model(tiny_path).close()
+    assert seen == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_full_context_is_an_answer_and_not_in_the_log(model: Model) -> None:
+    seen: list[str] = []
+    context = Context(model, ContextParams(n_ctx=256, n_parallel=2, kv_cells_max=256, n_threads=1))
+    set_log(lambda _, text: seen.append(text), 30)
+    context.decode([260] * 200, seq=0)
+    with pytest.raises(BusyError):
+        context.decode([260] * 100, seq=1)
+    assert seen == []

@@ -1,0 +1,89 @@
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lcrt.errors import ClosedError, InvalidRequest
+from lcrt.native.model import Model
+from tests.native import tiny
+
+
+def test_a_text_becomes_tokens_with_the_beginning_that_the_model_wants(model: Model) -> None:
+    vocab = model.vocab
+    assert vocab.adds_bos
+    letters = [tiny.TOKENS.index(letter) for letter in "abc"]
+    assert list(vocab.tokenise("abc")) == [vocab.bos, *letters]
+    assert list(vocab.tokenise("abc", add_special=False)) == letters
+
+
+def test_control_tokens_are_read_on_request(model: Model) -> None:
+    vocab = model.vocab
+    assert list(vocab.tokenise("a</s>", add_special=False)) == [tiny.TOKENS.index("a"), vocab.eos]
+    assert vocab.eos not in vocab.tokenise("a</s>", add_special=False, parse_special=False)
+
+
+@given(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\u2581"), max_size=40))
+def test_every_text_survives_the_way_there_and_back(model: Model, text: str) -> None:
+    vocab = model.vocab
+    tokens = vocab.tokenise(text, add_special=False, parse_special=False)
+    assert b"".join(vocab.piece(token) for token in tokens).decode() == text
+    assert vocab.text(tokens) == text
+
+
+def test_tokens_are_integers_that_numpy_takes_without_a_copy(model: Model) -> None:
+    tokens = model.vocab.tokenise("abc")
+    view = np.asarray(tokens)
+    view[0] = 7
+    assert tokens[0] == 7
+    assert view.dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    "kind", [list, tuple, lambda t: array("i", t), lambda t: np.array(t, np.int32), lambda t: np.array(t, np.int64)]
+)
+def test_tokens_come_in_any_sequence(model: Model, kind: Callable[[list[int]], Any]) -> None:
+    assert model.vocab.text(kind([tiny.TOKENS.index(letter) for letter in "hey"])) == "hey"
+
+
+def test_control_tokens_are_written_out_on_request(model: Model) -> None:
+    vocab = model.vocab
+    assert vocab.text([2], special=True) == "</s>"
+    assert vocab.text([2], special=False) == ""
+    assert (vocab.piece(2), vocab.piece(2, special=False)) == (b"</s>", b"")
+    assert vocab.is_control(2)
+    assert vocab.is_eog(2)
+    assert not vocab.is_eog(5)
+
+
+def test_bytes_that_are_no_text_are_replaced_in_text_only(model: Model) -> None:
+    half = tiny.TOKENS.index("<0xC3>")
+    assert model.vocab.piece(half) == b"\xc3"
+    assert model.vocab.text([half]) == "\ufffd"
+
+
+@pytest.mark.parametrize("token", [-1, len(tiny.TOKENS), 2**31 - 1])
+def test_unknown_tokens_are_refused(model: Model, token: int) -> None:
+    with pytest.raises(InvalidRequest, match="not in the vocabulary"):
+        model.vocab.text([token])
+    with pytest.raises(InvalidRequest):
+        model.vocab.piece(token)
+    assert not model.vocab.is_eog(token)
+
+
+@pytest.mark.parametrize("tokens", [[2**31], ["a"], 5, [[1, 2]]])
+def test_what_is_no_list_of_tokens_is_refused(model: Model, tokens: list[int]) -> None:
+    with pytest.raises(InvalidRequest):
+        model.vocab.text(tokens)
+
+
+def test_the_vocabulary_of_a_closed_model_cannot_be_used(own_model: Model) -> None:
+    vocab = own_model.vocab
+    own_model.close()
+    with pytest.raises(ClosedError):
+        vocab.tokenise("a")
+    with pytest.raises(ClosedError):
+        _ = vocab.bos
