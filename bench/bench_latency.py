@@ -1,11 +1,9 @@
 """A request for one token: what the servers add to the engine itself."""
 
 import itertools
-import json
-import subprocess
 
 from bench.load import chat, warm
-from bench.peers import ROOT, SMOL, lcrt_server, llama_server, one_layer
+from bench.peers import SMOL, lcrt_bench, lcrt_server, llama_server, one_layer
 from bench.rounds import alternate, arguments, table
 
 
@@ -18,25 +16,15 @@ def main() -> None:
     model = one_layer(SMOL)
     seeds = itertools.count()
 
+    lengths: list[int] = []
+
     def latency(url: str) -> float:
         report = chat(url, "m", requests=options.requests, prompt=16, tokens=1, seed=next(seeds))
+        lengths.append(round(report.n_prompt / report.n_requests))
         return report.latency.p50 * 1e3
 
     def engine() -> float:
-        argv = [
-            str(ROOT / "build" / "dev" / "bin" / "lcrt-bench"),
-            "-m",
-            str(model),
-            "-t",
-            threads,
-            "-p",
-            "48",
-            "-n",
-            "1",
-            "--json",
-        ]
-        out = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-        return float(json.loads(out)["request_ms"])
+        return lengths[0] / lcrt_bench(model, "-p", str(lengths[0]), "-n", "0", "-t", threads)["prefill"] * 1e3
 
     with (
         lcrt_server({"m": model}, options.threads, LCRT_NUM_PARALLEL="1") as (ours, _),

@@ -3,6 +3,7 @@
 import concurrent.futures
 import itertools
 import time
+from functools import partial
 
 from bench.load import chat, warm
 from bench.peers import SMOL, lcrt_server, llama_server
@@ -41,17 +42,14 @@ def main() -> None:
             newcomers.setdefault(name, []).append(first)
             return longest
 
-        samples = alternate({name: (lambda name=name: gap(name)) for name in urls}, options.rounds)
-        alone = alternate(
-            {
-                name: (lambda url=url: chat(url, "m", prompt=options.prompt, tokens=1, seed=next(seeds)).ttft.max * 1e3)
-                for name, url in urls.items()
-            },
-            options.rounds,
-        )
+        def alone(url: str) -> float:
+            return chat(url, "m", prompt=options.prompt, tokens=1, seed=next(seeds)).ttft.max * 1e3
+
+        samples = alternate({name: partial(gap, name) for name in urls}, options.rounds)
+        undisturbed = alternate({name: partial(alone, url) for name, url in urls.items()}, options.rounds)
     print(table("longest gap in the stream", samples, "lcrt", "ms"))
     print(table("first token of the newcomer, beside the stream", newcomers, "lcrt", "ms"))
-    print(table("first token of the same prompt alone", alone, "lcrt", "ms"))
+    print(table("first token of the same prompt alone", undisturbed, "lcrt", "ms"))
 
 
 if __name__ == "__main__":

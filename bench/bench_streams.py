@@ -7,10 +7,11 @@ the bare loop over libllama, whose prompt and generation times are added up the 
 
 import contextlib
 import itertools
+from functools import partial
 
 from bench.load import chat, warm
 from bench.peers import SMOL, batched_bench_total, lcrt_server, llama_server, one_layer
-from bench.rounds import alternate, arguments, table
+from bench.rounds import Measure, alternate, arguments, table
 
 
 def main() -> None:
@@ -43,8 +44,8 @@ def main() -> None:
         }
         for url in (ours, *servers.values()):
             warm(url, "m")
-        contenders = {"lcrt": lambda: rate(ours)}
-        contenders |= {name: (lambda url=url: rate(url)) for name, url in servers.items()}
+        contenders: dict[str, Measure] = {"lcrt": partial(rate, ours)}
+        contenders |= {name: partial(rate, url) for name, url in servers.items()}
         contenders["bare loop"] = lambda: batched_bench_total(model, options.threads, n, generate=options.tokens)
         samples = alternate(contenders, options.rounds)
     layers = "1 layer" if options.one_layer else "all layers"

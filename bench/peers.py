@@ -94,6 +94,15 @@ def lcrt_server(models: dict[str, Path], threads: int = 2, **env: str) -> Iterat
             yield url, process.pid
 
 
+def lcrt_bench(model: Path, *flags: str) -> dict[str, float]:
+    """Tokens per second by test of our own engine with no Python around it."""
+    program = ROOT / "build" / "dev" / "bin" / "lcrt-bench"
+    out = subprocess.run(
+        [str(program), "-m", str(model), *flags, "--json"], check=True, capture_output=True, text=True
+    ).stdout
+    return {row["test"]: float(row["tokens_per_second"]) for row in json.loads(out)}
+
+
 def llama_bench(model: Path, threads: int, *, prompt: int = 0, generate: int = 128, repeat: int = 1) -> float:
     """Tokens per second of llama-bench: prefill if ``prompt``, else decode."""
     argv = [
@@ -139,11 +148,11 @@ def batched_bench_total(model: Path, threads: int, streams: int, *, prompt: int 
         "--output-format",
         "jsonl",
     ]
-    rates = []
+    rates: list[float] = []
     for flags in ([], ["-kvu"]):
         out = subprocess.run([*argv, *flags], check=True, capture_output=True, text=True).stdout
         row = [json.loads(line) for line in out.splitlines() if line.startswith("{")][-1]
-        rates.append(streams * generate / (row["t_pp"] + row["t_tg"]))
+        rates.append(streams * generate / (float(row["t_pp"]) + float(row["t_tg"])))
     return max(rates)
 
 

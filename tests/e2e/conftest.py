@@ -17,6 +17,14 @@ ROOT = Path(__file__).resolve().parents[2]
 SMOL = ROOT / "build" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder; a model computes in each of them, on machines that may be busy."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.timeout(180))
+
+
 class Daemon(NamedTuple):
     """Where a daemon listens, its process, and the variables that lead a client to it."""
 

@@ -35,8 +35,7 @@ typedef struct lcrt_backend_info {
     int32_t n_parallel; /* rows that cost about as much as one: sampler threads */
     int32_t n_chunk;    /* rows of one sequence that a pass should have at least to be worth it; 0: any */
     bool unified;       /* sequences share the cells; share() is free of cost */
-    bool consecutive;   /* a pass wants consecutive sequence ids and as many rows of each: one decode may
-                          * take several passes, the first with a row of every sequence */
+    bool consecutive;   /* a pass wants consecutive sequence ids and as many rows of each */
     bool can_trim;      /* the tail of a sequence can be forgotten */
     bool can_shift;     /* positions can be moved */
 } lcrt_backend_info;

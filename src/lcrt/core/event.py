@@ -23,7 +23,10 @@ class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Usage(msgspec.Struct, frozen=True, array_like=True):
-    """Counts in tokens, durations in seconds. ``n_cached`` of ``n_prompt`` were not computed again."""
+    """Counts in tokens, durations in seconds. ``n_cached`` of ``n_prompt`` were not computed again.
+
+    ``n_sampled`` is ``n_generated`` with the token that ended the answer: what clients are told.
+    """
 
     n_prompt: int = 0
     n_cached: int = 0
@@ -32,6 +35,7 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
     queued: float = 0.0
     prefill: float = 0.0
     decode: float = 0.0
+    n_sampled: int = 0
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):

@@ -1,0 +1,30 @@
+"""All measurements with their defaults, one after another; takes the better part of an hour."""
+
+import subprocess
+import sys
+
+RUNS = (
+    ("bench_decode",),
+    ("bench_streams", "--streams", "8"),
+    ("bench_streams", "--streams", "32"),
+    ("bench_streams", "--streams", "8", "--one-layer", "--threads", "1"),
+    ("bench_streams", "--streams", "32", "--one-layer", "--threads", "1"),
+    ("bench_slots",),
+    ("bench_stall",),
+    ("bench_latency",),
+    ("bench_cpu",),
+    ("bench_idle",),
+    ("bench_start",),
+    ("bench_sampler",),
+)
+
+
+def main() -> None:
+    """Run every script in a process of its own."""
+    for name, *options in RUNS:
+        print(f"# {name} {' '.join(options)}", flush=True)
+        subprocess.run([sys.executable, "-m", f"bench.{name}", *options], check=True)
+
+
+if __name__ == "__main__":
+    main()

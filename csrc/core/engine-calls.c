@@ -1,0 +1,95 @@
+/* engine-calls.c -- the public functions of a running engine, in its callers' threads. */
+#include "engine-state.h"
+#include "event.h"
+
+lcrt_status lcrt_engine_submit(lcrt_engine *engine, const lcrt_job *job) {
+    if (atomic_load(&engine->n_queued) >= engine->params.max_queue) {
+        return LCRT_ERR_FULL;
+    }
+    lcrt_sequence *sequence;
+    lcrt_status status = lcrt_sequence_init(job, &engine->backend.info, &sequence);
+    if (status != LCRT_OK) {
+        return status;
+    }
+    lcrt_sequence **record = lcrt_ring_reserve(engine->submits, sizeof(*record));
+    if (record == NULL) {
+        lcrt_sequence_free(sequence);
+        return LCRT_ERR_FULL;
+    }
+    sequence->serial = ++engine->n_submitted;
+    sequence->submit_ns = lcrt_engine_now(engine);
+    *record = sequence;
+    atomic_fetch_add(&engine->n_queued, 1);
+    lcrt_ring_commit(engine->submits, sizeof(*record));
+    lcrt_bell_ring(&engine->bell);
+    return LCRT_OK;
+}
+
+lcrt_status lcrt_engine_cancel(lcrt_engine *engine, uint64_t id) {
+    lcrt_cancel *record = lcrt_ring_reserve(engine->cancels, sizeof(*record));
+    if (record == NULL) {
+        return LCRT_ERR_FULL;
+    }
+    *record = (lcrt_cancel){.id = id, .n_submitted = engine->n_submitted};
+    lcrt_ring_commit(engine->cancels, sizeof(*record));
+    lcrt_bell_ring(&engine->bell);
+    /* Should another pass have begun by now, it gives up in vain and is repeated. */
+    if (atomic_load(&engine->solo) && atomic_load(&engine->solo_id) == id) {
+        engine->backend.vtable->interrupt(engine->backend.self, true);
+    }
+    return LCRT_OK;
+}
+
+int32_t lcrt_engine_events(lcrt_engine *engine, lcrt_event *out, int32_t max) {
+    lcrt_signal_clear(&engine->signal);
+    int32_t n = 0;
+    size_t len;
+    const void *record;
+    while (n < max && (record = lcrt_ring_next(engine->events, &len)) != NULL) {
+        lcrt_event_read(record, &out[n++]);
+    }
+    if (!lcrt_ring_empty(engine->events)) {
+        lcrt_signal_set(&engine->signal);
+    }
+    return n;
+}
+
+void lcrt_engine_release(lcrt_engine *engine) {
+    lcrt_ring_release(engine->events);
+    if (atomic_load(&engine->wants_room) && atomic_exchange(&engine->wants_room, false)) {
+        lcrt_bell_ring(&engine->bell);
+    }
+}
+
+int lcrt_engine_fd(const lcrt_engine *engine) {
+    return engine->signal.fd_read;
+}
+
+bool lcrt_engine_wait(lcrt_engine *engine, int64_t timeout_ns) {
+    int64_t end_ns = timeout_ns < 0 ? 0 : lcrt_monotonic(NULL) + timeout_ns;
+    while (lcrt_ring_empty(engine->events)) {
+        int64_t left_ns = timeout_ns < 0 ? -1 : end_ns - lcrt_monotonic(NULL);
+        if (timeout_ns >= 0 && left_ns <= 0) {
+            return false;
+        }
+        if (lcrt_signal_wait(&engine->signal, left_ns) && lcrt_ring_empty(engine->events)) {
+            lcrt_signal_clear(&engine->signal);
+        }
+    }
+    return true;
+}
+
+void lcrt_engine_stats_get(const lcrt_engine *engine, lcrt_engine_stats *out) {
+    const lcrt_engine_counters *counters = &engine->counters;
+    *out = (lcrt_engine_stats){
+        .n_running = (int32_t)atomic_load_explicit(&counters->n_running, memory_order_relaxed),
+        .n_waiting = atomic_load_explicit(&engine->n_queued, memory_order_relaxed),
+        .n_steps = atomic_load_explicit(&counters->n_steps, memory_order_relaxed),
+        .n_rows = atomic_load_explicit(&counters->n_rows, memory_order_relaxed),
+        .n_prefill_rows = atomic_load_explicit(&counters->n_prefill_rows, memory_order_relaxed),
+        .decode_ns = atomic_load_explicit(&counters->decode_ns, memory_order_relaxed),
+        .sample_ns = atomic_load_explicit(&counters->sample_ns, memory_order_relaxed),
+        .step_ns = atomic_load_explicit(&counters->step_ns, memory_order_relaxed),
+        .n_moves = atomic_load_explicit(&counters->n_moves, memory_order_relaxed),
+    };
+}

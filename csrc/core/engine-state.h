@@ -1,0 +1,137 @@
+/* engine-state.h -- the engine's insides, shared by the engine-*.c files.
+ *
+ * Where a group of fields says nothing else, it is the engine thread's own. */
+#ifndef LCRT_ENGINE_STATE_H
+#define LCRT_ENGINE_STATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "batch.h"
+#include "crew.h"
+#include "lcrt/engine.h"
+#include "pace.h"
+#include "ring.h"
+#include "sequence.h"
+#include "slots.h"
+#include "wake.h"
+
+/* Nanoseconds since some moment. */
+typedef int64_t (*lcrt_clock)(void *data);
+
+/* The clock of every engine but those of tests; ignores data. */
+int64_t lcrt_monotonic(void *data);
+
+/* A list in order of arrival. */
+typedef struct lcrt_queue {
+    lcrt_sequence *first;
+    lcrt_sequence **end; /* where the next one is hung in */
+} lcrt_queue;
+
+/* What travels in the cancel ring. */
+typedef struct lcrt_cancel {
+    uint64_t id;
+    uint64_t n_submitted; /* by then: later jobs of the same id are not meant */
+} lcrt_cancel;
+
+/* Relaxed; only ever written by the engine thread. */
+typedef struct lcrt_engine_counters {
+    atomic_int_fast32_t n_running;
+    atomic_int_fast64_t n_steps, n_rows, n_prefill_rows, decode_ns, sample_ns, step_ns, n_moves;
+} lcrt_engine_counters;
+
+/* One row of logits and whose it is. */
+typedef struct lcrt_draw {
+    lcrt_sequence *sequence;
+    const float *logits;
+} lcrt_draw;
+
+struct lcrt_engine {
+    lcrt_backend backend;
+    lcrt_engine_params params;
+    lcrt_clock clock;
+    void *clock_data;
+    pthread_t thread;
+    bool threaded;
+
+    /* Shared with the caller. */
+    lcrt_ring *submits, *cancels, *events;
+    lcrt_bell bell;
+    lcrt_signal signal;
+    atomic_int n_queued;    /* jobs submitted that have no slot */
+    atomic_bool wants_room; /* output waits for space in the event ring */
+    atomic_bool stop;
+    atomic_bool solo;             /* the decode under way is one job's only: ... */
+    atomic_uint_fast64_t solo_id; /* ... this one's */
+    lcrt_engine_counters counters;
+
+    uint64_t n_submitted; /* the submitting thread's */
+
+    uint64_t n_taken; /* serial of the last job taken from the ring */
+    lcrt_queue waiting, ending;
+    lcrt_sequence **running; /* oldest first */
+    int32_t n_running;
+    lcrt_sequence **owners; /* of each slot; NULL when idle */
+    lcrt_slots slots;
+    bool admission_held; /* a job lost its cells; none gets a slot until one has ended */
+    int32_t n_gap_steps; /* for how many steps active ids have had gaps; below 0: not to be closed */
+
+    lcrt_share *shares;      /* of the sequences that want rows, oldest first ... */
+    lcrt_sequence **sharing; /* ... which are these */
+    int32_t n_shares;
+    int32_t n_streams; /* of these, decoding */
+    lcrt_row *rows;
+    int32_t n_rows, n_prompt_rows;
+    bool prompts_last; /* the last pass was for prompts, though others decode */
+    lcrt_draw *draws;
+    int32_t n_draws;
+    lcrt_pace pace;
+    bool unsynced; /* a decode without outputs may still be running on the device */
+    lcrt_crew *crew;
+    double draw_ns; /* what sampling one row costs; 0: not measured */
+};
+
+/* Everything but the thread; a test calls step itself. */
+lcrt_status lcrt_engine_open(const lcrt_backend *backend, const lcrt_engine_params *params, lcrt_clock clock,
+                             void *clock_data, lcrt_engine **out);
+
+/* One step. False when there was nothing to do: then only a ring of the bell can change that. */
+bool lcrt_engine_step(lcrt_engine *engine);
+
+/* engine-jobs.c: jobs between the rings, the lists and the slots. */
+int64_t lcrt_engine_now(const lcrt_engine *engine);
+void lcrt_engine_take_commands(lcrt_engine *engine);
+/* Writes what jobs have to say; returns the number of events. */
+int32_t lcrt_engine_write_events(lcrt_engine *engine);
+/* A job with a slot that has its finish gives the slot back. */
+void lcrt_engine_retire(lcrt_engine *engine, lcrt_sequence *sequence);
+/* Ends a job with a slot for an error; the slot's content is not to be trusted. */
+void lcrt_engine_fail(lcrt_engine *engine, lcrt_sequence *sequence, lcrt_status status);
+/* Takes a job's slot away; it is the first to get one again. */
+void lcrt_engine_preempt(lcrt_engine *engine, lcrt_sequence *sequence);
+/* Frees every job there is. */
+void lcrt_engine_drop_jobs(lcrt_engine *engine);
+
+/* engine-room.c: slots and cells. */
+int32_t lcrt_engine_held(const lcrt_engine *engine, const lcrt_sequence *sequence);
+bool lcrt_engine_decoding(const lcrt_engine *engine, const lcrt_sequence *sequence);
+/* Cells that hold nothing; INT32_MAX where sequences do not share them. */
+int32_t lcrt_engine_free_cells(const lcrt_engine *engine);
+/* Gives slots to jobs that wait. */
+void lcrt_engine_admit(lcrt_engine *engine);
+/* Where the backend likes it, makes the ids of active slots follow each other: at once when
+ * one begins, else when the gap has stayed for some steps. */
+void lcrt_engine_close_gaps(lcrt_engine *engine);
+/* Forgets the content of a slot, in the backend too. */
+lcrt_status lcrt_engine_drop(lcrt_engine *engine, int32_t slot);
+/* Drops what idle slots hold until n cells are free or there is nothing left to drop. */
+void lcrt_engine_free_idle(lcrt_engine *engine, int32_t n);
+/* Makes room in every context that is full. */
+void lcrt_engine_shift_full(lcrt_engine *engine);
+/* The backend has no cells for the batch. Changes something that makes another try
+ * worthwhile: lowers *n_prompt_max, frees cells or ends a job. */
+void lcrt_engine_make_room(lcrt_engine *engine, int32_t *n_prompt_max);
+
+#endif

@@ -1,0 +1,260 @@
+/* engine.c -- one step: take commands, give slots, compose, decode, sample, advance, wake. */
+#include "engine-state.h"
+
+/* Sampling is worth other threads from this many rows and this much time on. */
+#define CREW_ROWS_MIN 4
+#define CREW_NS_MIN 100000
+
+static void add(atomic_int_fast64_t *counter, int64_t n) {
+    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* Who wants rows, the oldest first; returns how many rows they want in all. */
+static int32_t collect_shares(lcrt_engine *engine) {
+    int64_t n_wanted = 0;
+    engine->n_shares = engine->n_streams = 0;
+    for (int32_t i = 0; i < engine->n_running; i++) {
+        lcrt_sequence *sequence = engine->running[i];
+        sequence->n_rows = 0;
+        if (sequence->blocked) {
+            continue;
+        }
+        lcrt_share *share = &engine->shares[engine->n_shares];
+        share->decoding = lcrt_engine_decoding(engine, sequence);
+        share->n_wanted = sequence->n_tokens - lcrt_engine_held(engine, sequence);
+        engine->sharing[engine->n_shares++] = sequence;
+        engine->n_streams += share->decoding;
+        n_wanted += share->n_wanted;
+    }
+    int32_t n_batch = engine->backend.info.n_batch;
+    return n_wanted < n_batch ? (int32_t)n_wanted : n_batch;
+}
+
+/* The rows of one sequence: the next n_rows tokens that its slot does not hold. */
+static void put_rows(lcrt_engine *engine, const lcrt_sequence *sequence) {
+    int32_t n_held = lcrt_engine_held(engine, sequence);
+    int32_t id = engine->slots.slots[sequence->slot].id;
+    for (int32_t i = 0; i < sequence->n_rows; i++) {
+        int32_t pos = n_held + i;
+        engine->rows[engine->n_rows++] = (lcrt_row){
+            .token = sequence->tokens[pos],
+            .pos = pos,
+            .seq = id,
+            .output = pos == sequence->n_tokens - 1,
+        };
+    }
+}
+
+/* Gives rows. Where a pass wants as many rows of each sequence, streams and prompts take
+ * turns: together they would need two passes too, and cut the chunk in pieces. */
+static void divide(lcrt_engine *engine, int32_t n_prompt_max) {
+    const lcrt_backend_info *info = &engine->backend.info;
+    int32_t n_chunk = engine->params.n_chunk;
+    lcrt_batch_limits limits = {
+        .n_batch = info->n_batch,
+        .n_chunk = n_chunk > 0 ? n_chunk : lcrt_pace_chunk(&engine->pace, engine->n_streams),
+        .n_round = info->n_chunk,
+        .n_decode = INT32_MAX,
+        .n_prompt = n_prompt_max,
+        .n_free = lcrt_engine_free_cells(engine),
+    };
+    bool both = engine->n_streams > 0 && engine->n_streams < engine->n_shares && n_prompt_max > 0;
+    if (info->consecutive && both) {
+        limits.n_decode = engine->prompts_last ? INT32_MAX : 0;
+        limits.n_prompt = engine->prompts_last ? 0 : n_prompt_max;
+    }
+    lcrt_batch_divide(engine->shares, engine->n_shares, &limits);
+    engine->n_prompt_rows = 0;
+    for (int32_t i = 0; i < engine->n_shares; i++) {
+        engine->sharing[i]->n_rows = engine->shares[i].n_rows;
+        engine->n_prompt_rows += engine->shares[i].decoding ? 0 : engine->shares[i].n_rows;
+    }
+}
+
+/* Fills rows, in order of sequence ids. */
+static void compose(lcrt_engine *engine, int32_t n_prompt_max) {
+    int32_t n_wanted = collect_shares(engine);
+    lcrt_engine_free_idle(engine, n_wanted);
+    divide(engine, n_prompt_max);
+    lcrt_engine_close_gaps(engine);
+    engine->n_rows = 0;
+    for (int32_t id = 0; id < engine->slots.n; id++) {
+        const lcrt_sequence *sequence = engine->owners[engine->slots.by_id[id]];
+        if (sequence != NULL) {
+            put_rows(engine, sequence);
+        }
+    }
+    if (engine->n_streams > 0 && engine->n_rows > 0) {
+        /* Streams wait for this pass, so it is waited for and measured. */
+        engine->rows[engine->n_rows - 1].output = true;
+    }
+}
+
+/* Lets cancel interrupt the pass when all of it belongs to one job. */
+static void set_solo(lcrt_engine *engine) {
+    const lcrt_sequence *only = NULL;
+    int32_t n = 0;
+    for (int32_t i = 0; i < engine->n_shares; i++) {
+        if (engine->shares[i].n_rows > 0) {
+            only = engine->sharing[i];
+            n++;
+        }
+    }
+    if (n == 1) {
+        atomic_store(&engine->solo_id, only->id);
+        atomic_store(&engine->solo, true);
+    }
+}
+
+static lcrt_status decode(lcrt_engine *engine) {
+    if (engine->n_rows == 0) {
+        return LCRT_ERR_FULL;
+    }
+    set_solo(engine);
+    lcrt_status status = engine->backend.vtable->decode(engine->backend.self, engine->rows, engine->n_rows);
+    atomic_store(&engine->solo, false);
+    if (status == LCRT_ERR_CANCELLED) {
+        engine->backend.vtable->interrupt(engine->backend.self, false);
+    }
+    return status;
+}
+
+/* Writes down what the slots hold now, and gathers the rows of logits. Fetching these
+ * waits for the device. */
+static void collect_draws(lcrt_engine *engine, int64_t row_ns) {
+    engine->n_draws = 0;
+    int32_t row = 0;
+    for (int32_t id = 0; id < engine->slots.n; id++) {
+        lcrt_sequence *sequence = engine->owners[engine->slots.by_id[id]];
+        if (sequence == NULL || sequence->n_rows == 0) {
+            continue;
+        }
+        if (sequence->row_ns == 0) {
+            sequence->row_ns = row_ns;
+            sequence->usage.queued_ns = row_ns - sequence->submit_ns;
+        }
+        int32_t n_rows = sequence->n_rows;
+        row += n_rows;
+        const int32_t *tokens = sequence->tokens + lcrt_engine_held(engine, sequence);
+        lcrt_status status = lcrt_prefix_add(engine->slots.prefix, sequence->slot, tokens, n_rows);
+        const float *logits = NULL;
+        if (status == LCRT_OK && engine->rows[row - 1].output) {
+            logits = engine->backend.vtable->logits(engine->backend.self, row - 1);
+            status = logits == NULL ? LCRT_ERR_BACKEND : LCRT_OK;
+        }
+        if (status != LCRT_OK) {
+            lcrt_engine_fail(engine, sequence, status);
+        } else if (logits != NULL && lcrt_engine_held(engine, sequence) == sequence->n_tokens) {
+            engine->draws[engine->n_draws++] = (lcrt_draw){.sequence = sequence, .logits = logits};
+        }
+    }
+}
+
+static void draw_one(void *data, int32_t i) {
+    const lcrt_engine *engine = data;
+    lcrt_sequence_sample(engine->draws[i].sequence, engine->draws[i].logits, engine->backend.info.n_vocab);
+}
+
+static void sample(lcrt_engine *engine) {
+    int32_t n = engine->n_draws;
+    int64_t begin_ns = lcrt_engine_now(engine);
+    bool shared = n >= CREW_ROWS_MIN && engine->draw_ns * n > CREW_NS_MIN;
+    if (shared) {
+        lcrt_crew_run(engine->crew, draw_one, engine, n);
+    } else {
+        for (int32_t i = 0; i < n; i++) {
+            draw_one(engine, i);
+        }
+    }
+    int64_t ns = lcrt_engine_now(engine) - begin_ns;
+    add(&engine->counters.sample_ns, ns);
+    if (n > 0 && !shared) {
+        double one_ns = (double)ns / n;
+        engine->draw_ns += engine->draw_ns > 0 ? 0.2 * (one_ns - engine->draw_ns) : one_ns;
+    }
+}
+
+static void advance(lcrt_engine *engine) {
+    int64_t now_ns = lcrt_engine_now(engine);
+    bool can_shift = engine->backend.info.can_shift && engine->backend.info.can_trim;
+    for (int32_t i = 0; i < engine->n_draws; i++) {
+        lcrt_sequence *sequence = engine->draws[i].sequence;
+        lcrt_sequence_advance(sequence, &engine->backend, can_shift, now_ns);
+        if (sequence->finish != LCRT_FINISH_NONE) {
+            lcrt_engine_retire(engine, sequence);
+        }
+    }
+}
+
+/* What the pass has told about the cost of rows. One without outputs has not been waited
+ * for, and the next one pays for it: neither counts. */
+static void measure(lcrt_engine *engine, int64_t ns) {
+    bool unsynced = !engine->rows[engine->n_rows - 1].output && engine->n_draws == 0;
+    engine->prompts_last = engine->n_streams > 0 && engine->n_prompt_rows == engine->n_rows;
+    if (!unsynced && !engine->unsynced) {
+        lcrt_pace_measure(&engine->pace, engine->n_rows - engine->n_prompt_rows, engine->n_prompt_rows, ns);
+    }
+    engine->unsynced = unsynced;
+    add(&engine->counters.decode_ns, ns);
+    add(&engine->counters.n_rows, engine->n_rows);
+    add(&engine->counters.n_prefill_rows, engine->n_prompt_rows);
+}
+
+static void fail_batch(lcrt_engine *engine, lcrt_status status) {
+    for (int32_t i = engine->n_running - 1; i >= 0; i--) {
+        if (engine->running[i]->n_rows > 0) {
+            lcrt_engine_fail(engine, engine->running[i], status);
+        }
+    }
+}
+
+/* Composes until the backend has room. False when nobody wants rows and nobody has left. */
+static bool run_batch(lcrt_engine *engine) {
+    int32_t n_running = engine->n_running;
+    int32_t n_prompt_max = INT32_MAX;
+    int64_t begin_ns;
+    lcrt_status status;
+    for (;;) {
+        lcrt_engine_shift_full(engine);
+        compose(engine, n_prompt_max);
+        if (engine->n_shares == 0) {
+            return engine->n_running != n_running;
+        }
+        begin_ns = lcrt_engine_now(engine);
+        status = decode(engine);
+        if (status != LCRT_ERR_FULL) {
+            break;
+        }
+        lcrt_engine_make_room(engine, &n_prompt_max);
+    }
+    if (status == LCRT_ERR_CANCELLED) {
+        return true;
+    }
+    if (status != LCRT_OK) {
+        fail_batch(engine, status);
+        return true;
+    }
+    collect_draws(engine, begin_ns);
+    measure(engine, lcrt_engine_now(engine) - begin_ns);
+    sample(engine);
+    advance(engine);
+    return true;
+}
+
+bool lcrt_engine_step(lcrt_engine *engine) {
+    int64_t begin_ns = lcrt_engine_now(engine);
+    lcrt_engine_take_commands(engine);
+    int32_t n_written = lcrt_engine_write_events(engine);
+    lcrt_engine_admit(engine);
+    bool worked = run_batch(engine);
+    n_written += lcrt_engine_write_events(engine);
+    if (n_written > 0) {
+        lcrt_signal_set(&engine->signal);
+    }
+    atomic_store_explicit(&engine->counters.n_running, engine->n_running, memory_order_relaxed);
+    if (worked) {
+        add(&engine->counters.n_steps, 1);
+        add(&engine->counters.step_ns, lcrt_engine_now(engine) - begin_ns);
+    }
+    return worked;
+}

@@ -1,0 +1,112 @@
+#include "pace.h"
+
+#include <string.h>
+
+/* Chunks are of these sizes; kernels like multiples of 32. */
+static const int32_t sizes[LCRT_PACE_SIZES] = {1,   2,   4,   8,   16,  32,   48,   64,   96,  128,
+                                               192, 256, 384, 512, 768, 1024, 1536, 2048, 4096};
+
+/* Before anything is known: a pass costs as much as this many rows more. */
+#define PASS_ROWS 16.0
+
+/* How fast a measurement moves what was known. */
+#define LEARN_DECODE 0.3
+#define LEARN_RATE 0.4
+#define LEARN_SHARE 0.1
+#define LEARN_SHARE_FIRST 0.7
+/* How fast larger sizes are forgiven that they were slower per row than the one measured. */
+#define FORGIVE 0.05
+
+/* The largest size of at most n rows, an index. */
+static int32_t size_of(int32_t n) {
+    int32_t i = 0;
+    while (i + 1 < LCRT_PACE_SIZES && sizes[i + 1] <= n) {
+        i++;
+    }
+    return i;
+}
+
+static int32_t decode_class(int32_t n_decode) {
+    int32_t i = 0;
+    while (n_decode > 1 << i && i < 9) {
+        i++;
+    }
+    return i;
+}
+
+/* What a step of decode rows alone costs; the nearest known number of rows stands in. */
+static double decode_cost(const lcrt_pace *pace, int32_t n_decode) {
+    if (n_decode == 0) {
+        return 0;
+    }
+    int32_t wanted = decode_class(n_decode);
+    for (int32_t d = 0; d < 10; d++) {
+        if (wanted - d >= 0 && pace->decode_ns[wanted - d] > 0) {
+            return pace->decode_ns[wanted - d];
+        }
+        if (wanted + d < 10 && pace->decode_ns[wanted + d] > 0) {
+            return pace->decode_ns[wanted + d];
+        }
+    }
+    return 0;
+}
+
+static double bounded(double value, double least, double most) {
+    return value < least ? least : value > most ? most : value;
+}
+
+void lcrt_pace_init(lcrt_pace *pace, int64_t target_ns, int32_t n_min, int32_t n_max) {
+    memset(pace, 0, sizeof(*pace));
+    pace->target_ns = target_ns;
+    pace->n_min = n_min;
+    pace->n_max = n_max;
+    pace->largest = -1;
+    for (int32_t i = 0; i < LCRT_PACE_SIZES; i++) {
+        pace->share[i] = 1 + PASS_ROWS / sizes[i];
+    }
+}
+
+int32_t lcrt_pace_chunk(const lcrt_pace *pace, int32_t n_decode) {
+    int32_t n_best = pace->n_min;
+    if (pace->row_ns <= 0) {
+        return n_best;
+    }
+    double decode_ns = decode_cost(pace, n_decode);
+    /* Where decoding alone is slow, prompts still get a part of the time. */
+    double left_ns = bounded((double)pace->target_ns - decode_ns, decode_ns / 2, (double)pace->target_ns);
+    for (int32_t i = 0; i < LCRT_PACE_SIZES && sizes[i] <= pace->n_max; i++) {
+        bool known = i <= pace->largest || sizes[i] <= 2 * sizes[pace->largest];
+        if (known && sizes[i] > n_best && pace->row_ns * pace->share[i] * sizes[i] <= left_ns) {
+            n_best = sizes[i];
+        }
+    }
+    return n_best;
+}
+
+void lcrt_pace_measure(lcrt_pace *pace, int32_t n_decode, int32_t n_prompt, int64_t ns) {
+    if (n_prompt == 0) {
+        double *known = &pace->decode_ns[decode_class(n_decode)];
+        double sample = *known > 0 ? bounded((double)ns, *known / 4, *known * 4) : (double)ns;
+        *known = *known > 0 ? *known + LEARN_DECODE * (sample - *known) : sample;
+        return;
+    }
+    /* Some of the time is the prompt's even when the decode rows were slower than known. */
+    double left_ns = (double)ns - decode_cost(pace, n_decode);
+    double row_ns = bounded(left_ns, (double)ns / 10, (double)ns) / n_prompt;
+    int32_t i = size_of(n_prompt);
+    if (pace->row_ns <= 0) {
+        pace->row_ns = row_ns / pace->share[i];
+    }
+    double change = bounded(row_ns / (pace->row_ns * pace->share[i]), 0.25, 4) - 1;
+    double learn_share = pace->measured[i] ? LEARN_SHARE : LEARN_SHARE_FIRST;
+    double learn_rate = pace->measured[i] ? LEARN_RATE : 1 - LEARN_SHARE_FIRST;
+    pace->share[i] *= 1 + learn_share * change;
+    pace->row_ns *= 1 + learn_rate * change;
+    pace->measured[i] = true;
+    pace->largest = i > pace->largest ? i : pace->largest;
+    for (int32_t j = i + 1; j < LCRT_PACE_SIZES; j++) {
+        if (pace->share[j] > pace->share[i]) {
+            pace->share[j] += FORGIVE * (pace->share[i] - pace->share[j]);
+        }
+    }
+}

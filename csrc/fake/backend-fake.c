@@ -1,0 +1,236 @@
+/* backend-fake.c -- what the engine calls. */
+#include <string.h>
+#include <time.h>
+
+#include "fake-backend.h"
+
+static void fill_hash(const lcrt_fake_params *params, uint64_t hash, float *out) {
+    for (int32_t t = 0; t < params->n_vocab; t++) {
+        uint64_t x = fake_hash(hash ^ params->seed, t);
+        out[t] = (float)(x >> 40) * (8.0f / 16777216.0f) - 4.0f;
+    }
+    out[LCRT_FAKE_EOG] += params->eog_bias;
+}
+
+/* The one token that comes next. */
+static int32_t next_token(const lcrt_fake_params *params, int32_t token, int32_t pos) {
+    if (params->mode == LCRT_FAKE_SCRIPT) {
+        return params->script[pos % params->n_script];
+    }
+    if (token >= LCRT_FAKE_A && token < LCRT_FAKE_SPACE) {
+        return token + 1 < LCRT_FAKE_SPACE ? token + 1 : LCRT_FAKE_EOG;
+    }
+    return token;
+}
+
+void lcrt_fake_logits(const lcrt_fake_params *params, const int32_t *tokens, int32_t n_tokens, float *out) {
+    uint64_t hash = 0;
+    for (int32_t i = 0; i < n_tokens; i++) {
+        hash = fake_hash(hash, tokens[i]);
+    }
+    if (params->mode == LCRT_FAKE_HASH) {
+        fill_hash(params, hash, out);
+        return;
+    }
+    for (int32_t t = 0; t < params->n_vocab; t++) {
+        out[t] = FAKE_FLOOR;
+    }
+    out[next_token(params, tokens[n_tokens - 1], n_tokens - 1)] = FAKE_PEAK;
+}
+
+/* Logits of a sequence after its last cell. */
+static void put_logits(fake_backend *fake, int32_t output, int32_t seq) {
+    const fake_seq *own = &fake->cells.seqs[seq];
+    const fake_cell *last = &own->cells[own->n_cells - 1];
+    float *out = fake->logits + (size_t)output * (size_t)fake->params.n_vocab;
+    if (fake->params.mode == LCRT_FAKE_HASH) {
+        fill_hash(&fake->params, last->hash, out);
+        return;
+    }
+    if (fake->peaks[output] >= 0) {
+        out[fake->peaks[output]] = FAKE_FLOOR;
+    }
+    fake->peaks[output] = next_token(&fake->params, last->token, last->pos);
+    out[fake->peaks[output]] = FAKE_PEAK;
+}
+
+static int64_t now_ns(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* Spends what the pass costs; false when interrupted. */
+static bool spend(fake_backend *fake, int32_t n_rows) {
+    int64_t cost = fake->params.step_ns + fake->params.row_ns * n_rows;
+    if (fake->params.virtual_time || cost == 0) {
+        atomic_fetch_add(&fake->clock_ns, cost);
+        return true;
+    }
+    for (int64_t end = now_ns() + cost; now_ns() < end;) {
+        if (atomic_load(&fake->interrupted)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Waits while the test holds it; false when interrupted. */
+static bool pass_gate(fake_backend *fake) {
+    pthread_mutex_lock(&fake->mutex);
+    while (fake->hold && !atomic_load(&fake->interrupted)) {
+        fake->held = true;
+        pthread_cond_broadcast(&fake->cond);
+        pthread_cond_wait(&fake->cond, &fake->mutex);
+    }
+    fake->held = false;
+    pthread_mutex_unlock(&fake->mutex);
+    return !atomic_load(&fake->interrupted);
+}
+
+/* Whether the rows can be put into the cells at all. */
+static bool check_rows(fake_backend *fake, const lcrt_row *rows, int32_t n_rows) {
+    bool good = n_rows > 0 && n_rows <= fake->params.n_batch;
+    int32_t n_outputs = 0;
+    int32_t n_before = 0; /* rows of the same sequence in this batch */
+    for (int32_t i = 0; i < n_rows && good; i++) {
+        n_before = i > 0 && rows[i - 1].seq == rows[i].seq ? n_before + 1 : 0;
+        n_outputs += rows[i].output;
+        good = fake_cells_fits(&fake->cells, rows[i].seq, rows[i].pos, n_before) && rows[i].token >= 0 &&
+               rows[i].token < fake->params.n_vocab && n_outputs <= fake->params.n_seq_max;
+    }
+    return good;
+}
+
+/* Whether the rows belong to consecutive sequences, in that order. */
+static bool has_gap(const lcrt_row *rows, int32_t n_rows) {
+    for (int32_t i = 1; i < n_rows; i++) {
+        if (rows[i].seq != rows[i - 1].seq && rows[i].seq != rows[i - 1].seq + 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void count(fake_backend *fake, const lcrt_row *rows, int32_t n_rows) {
+    pthread_mutex_lock(&fake->mutex);
+    fake->stats.n_decodes += n_rows > 0;
+    fake->stats.n_rows += n_rows;
+    fake->stats.n_gaps += has_gap(rows, n_rows);
+    fake->stats.n_faults = fake->cells.n_faults;
+    fake->stats.n_cells = fake->cells.n_used;
+    fake->stats.n_moved = fake->cells.n_moved;
+    pthread_mutex_unlock(&fake->mutex);
+}
+
+static void compute(fake_backend *fake, const lcrt_row *rows, int32_t n_rows) {
+    int32_t n_outputs = 0;
+    for (int32_t i = 0; i < n_rows; i++) {
+        fake_cells_put(&fake->cells, rows[i].seq, rows[i].token);
+        fake->row_output[i] = rows[i].output ? n_outputs++ : -1;
+        if (rows[i].output) {
+            put_logits(fake, fake->row_output[i], rows[i].seq);
+        }
+    }
+    fake->n_rows = n_rows;
+}
+
+static lcrt_status fake_decode(void *self, const lcrt_row *rows, int32_t n_rows) {
+    fake_backend *fake = self;
+    const lcrt_fake_params *params = &fake->params;
+    if (params->on_decode != NULL) {
+        params->on_decode(params->on_decode_data, rows, n_rows);
+    }
+    int32_t call = ++fake->n_calls;
+    fake->n_rows = 0;
+    if (!pass_gate(fake)) {
+        return LCRT_ERR_CANCELLED;
+    }
+    if (call == params->fail_at) {
+        return LCRT_ERR_BACKEND;
+    }
+    if (!check_rows(fake, rows, n_rows)) {
+        count(fake, rows, 0);
+        return LCRT_ERR_BACKEND;
+    }
+    bool refused = params->full_at > 0 && call >= params->full_at && call <= params->full_at + params->n_full;
+    if (refused || (params->unified && fake->cells.n_used + n_rows > params->n_ctx)) {
+        return LCRT_ERR_FULL;
+    }
+    if (!spend(fake, n_rows)) {
+        return LCRT_ERR_CANCELLED;
+    }
+    compute(fake, rows, n_rows);
+    count(fake, rows, n_rows);
+    return LCRT_OK;
+}
+
+static const float *fake_logits(void *self, int32_t i) {
+    fake_backend *fake = self;
+    if (i < 0 || i >= fake->n_rows || fake->row_output[i] < 0) {
+        return NULL;
+    }
+    return fake->logits + (size_t)fake->row_output[i] * (size_t)fake->params.n_vocab;
+}
+
+static lcrt_status fake_trim(void *self, int32_t seq, int32_t p0, int32_t p1) {
+    fake_backend *fake = self;
+    bool whole = p0 == 0 && p1 < 0;
+    if (!whole && !fake->params.can_trim) {
+        return LCRT_ERR_UNSUPPORTED;
+    }
+    lcrt_status status = fake_cells_trim(&fake->cells, seq, p0, p1);
+    count(fake, NULL, 0);
+    return status;
+}
+
+static lcrt_status fake_shift(void *self, int32_t seq, int32_t p0, int32_t p1, int32_t delta) {
+    fake_backend *fake = self;
+    if (!fake->params.can_shift) {
+        return LCRT_ERR_UNSUPPORTED;
+    }
+    return fake_cells_shift(&fake->cells, seq, p0, p1, delta);
+}
+
+static lcrt_status fake_share(void *self, int32_t src, int32_t dst, int32_t n) {
+    fake_backend *fake = self;
+    return fake_cells_share(&fake->cells, src, dst, n);
+}
+
+static lcrt_status fake_move(void *self, int32_t src, int32_t dst) {
+    fake_backend *fake = self;
+    lcrt_status status = fake_cells_move(&fake->cells, src, dst);
+    count(fake, NULL, 0);
+    return status;
+}
+
+static int32_t fake_piece(void *self, int32_t token, bool special, char *out, int32_t cap) {
+    (void)self;
+    return lcrt_fake_piece(token, special, out, cap);
+}
+
+static bool fake_is_eog(void *self, int32_t token) {
+    (void)self;
+    return token == LCRT_FAKE_EOG;
+}
+
+static void fake_interrupt(void *self, bool on) {
+    fake_backend *fake = self;
+    pthread_mutex_lock(&fake->mutex);
+    atomic_store(&fake->interrupted, on);
+    pthread_cond_broadcast(&fake->cond);
+    pthread_mutex_unlock(&fake->mutex);
+}
+
+const lcrt_backend_vtable fake_vtable = {
+    .decode = fake_decode,
+    .logits = fake_logits,
+    .trim = fake_trim,
+    .shift = fake_shift,
+    .share = fake_share,
+    .move = fake_move,
+    .piece = fake_piece,
+    .is_eog = fake_is_eog,
+    .interrupt = fake_interrupt,
+    .free = fake_free,
+};

@@ -1,0 +1,132 @@
+#include "fake-cells.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t fake_hash(uint64_t before, int32_t token) {
+    uint64_t x = before + 0x9E3779B97F4A7C15u * ((uint64_t)(uint32_t)token + 1);
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+    return x ^ (x >> 31);
+}
+
+lcrt_status fake_cells_init(fake_cells *cells, int32_t n_seqs, int32_t n_ctx_seq) {
+    memset(cells, 0, sizeof(*cells));
+    cells->seqs = calloc((size_t)n_seqs, sizeof(*cells->seqs));
+    if (cells->seqs == NULL) {
+        return LCRT_ERR_NO_MEMORY;
+    }
+    cells->n_seqs = n_seqs;
+    cells->n_ctx_seq = n_ctx_seq;
+    for (int32_t i = 0; i < n_seqs; i++) {
+        cells->seqs[i].cells = malloc((size_t)n_ctx_seq * sizeof(fake_cell));
+        if (cells->seqs[i].cells == NULL) {
+            fake_cells_free(cells);
+            return LCRT_ERR_NO_MEMORY;
+        }
+    }
+    return LCRT_OK;
+}
+
+void fake_cells_free(fake_cells *cells) {
+    for (int32_t i = 0; i < cells->n_seqs; i++) {
+        free(cells->seqs[i].cells);
+    }
+    free(cells->seqs);
+    memset(cells, 0, sizeof(*cells));
+}
+
+static lcrt_status fault(fake_cells *cells) {
+    cells->n_faults++;
+    return LCRT_ERR_INVALID;
+}
+
+static bool known(const fake_cells *cells, int32_t seq) {
+    return seq >= 0 && seq < cells->n_seqs;
+}
+
+bool fake_cells_fits(fake_cells *cells, int32_t seq, int32_t pos, int32_t n_before) {
+    if (!known(cells, seq)) {
+        fault(cells);
+        return false;
+    }
+    const fake_seq *own = &cells->seqs[seq];
+    bool hole = own->n_cells > 0 && own->cells[own->n_cells - 1].pos != own->n_cells - 1;
+    if (hole || pos != own->n_cells + n_before || pos >= cells->n_ctx_seq) {
+        fault(cells);
+        return false;
+    }
+    return true;
+}
+
+void fake_cells_put(fake_cells *cells, int32_t seq, int32_t token) {
+    fake_seq *own = &cells->seqs[seq];
+    uint64_t before = own->n_cells > 0 ? own->cells[own->n_cells - 1].hash : 0;
+    own->cells[own->n_cells] = (fake_cell){.pos = own->n_cells, .token = token, .hash = fake_hash(before, token)};
+    own->n_cells++;
+    cells->n_used++;
+}
+
+/* After cells were taken out or renumbered; those before first are as they were. */
+static void rehash(fake_seq *own, int32_t first) {
+    for (int32_t i = first; i < own->n_cells; i++) {
+        own->cells[i].hash = fake_hash(i > 0 ? own->cells[i - 1].hash : 0, own->cells[i].token);
+    }
+}
+
+lcrt_status fake_cells_trim(fake_cells *cells, int32_t seq, int32_t p0, int32_t p1) {
+    if (!known(cells, seq) || p0 < 0) {
+        return fault(cells);
+    }
+    fake_seq *own = &cells->seqs[seq];
+    int32_t n = 0;
+    for (int32_t i = 0; i < own->n_cells; i++) {
+        bool gone = own->cells[i].pos >= p0 && (p1 < 0 || own->cells[i].pos < p1);
+        if (!gone) {
+            own->cells[n++] = own->cells[i];
+        }
+    }
+    cells->n_used -= own->n_cells - n;
+    own->n_cells = n;
+    rehash(own, p0 < n ? p0 : n);
+    return LCRT_OK;
+}
+
+lcrt_status fake_cells_shift(fake_cells *cells, int32_t seq, int32_t p0, int32_t p1, int32_t delta) {
+    if (!known(cells, seq)) {
+        return fault(cells);
+    }
+    fake_seq *own = &cells->seqs[seq];
+    int32_t last = -1;
+    for (int32_t i = 0; i < own->n_cells; i++) {
+        if (own->cells[i].pos >= p0 && own->cells[i].pos < p1) {
+            own->cells[i].pos += delta;
+        }
+        if (own->cells[i].pos <= last) {
+            return fault(cells);
+        }
+        last = own->cells[i].pos;
+    }
+    return LCRT_OK;
+}
+
+lcrt_status fake_cells_share(fake_cells *cells, int32_t src, int32_t dst, int32_t n) {
+    if (!known(cells, src) || !known(cells, dst) || cells->seqs[dst].n_cells > 0 || cells->seqs[src].n_cells < n) {
+        return fault(cells);
+    }
+    memcpy(cells->seqs[dst].cells, cells->seqs[src].cells, (size_t)n * sizeof(fake_cell));
+    cells->seqs[dst].n_cells = n;
+    cells->n_used += n;
+    return LCRT_OK;
+}
+
+lcrt_status fake_cells_move(fake_cells *cells, int32_t src, int32_t dst) {
+    if (!known(cells, src) || !known(cells, dst) || cells->seqs[dst].n_cells > 0) {
+        return fault(cells);
+    }
+    fake_seq empty = cells->seqs[dst];
+    cells->seqs[dst] = cells->seqs[src];
+    cells->seqs[src] = empty;
+    cells->n_moved += cells->seqs[dst].n_cells;
+    return LCRT_OK;
+}

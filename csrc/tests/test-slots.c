@@ -1,0 +1,284 @@
+/* Slots and their sequence ids, on the fake backend's cells. */
+#include "../core/slots.h"
+#include "lcrt/fake.h"
+#include "test.h"
+
+static lcrt_slots slots;
+static lcrt_backend backend;
+static int64_t n_moves;
+
+static void begin(int32_t n) {
+    lcrt_fake_params params = lcrt_fake_params_default();
+    params.n_seq_max = n;
+    params.unified = false;
+    REQUIRE(lcrt_backend_fake(&params, &backend) == LCRT_OK);
+    REQUIRE(lcrt_slots_init(&slots, n) == LCRT_OK);
+    n_moves = 0;
+}
+
+static void end(void) {
+    lcrt_fake_stats stats;
+    lcrt_fake_stats_get(&backend, &stats);
+    CHECK_INT(stats.n_faults, 0);
+    lcrt_slots_free(&slots);
+    backend.vtable->free(backend.self);
+}
+
+/* The slot holds n tokens, in the backend too; the tokens tell the slot. */
+static void fill(int32_t slot, int32_t n) {
+    for (int32_t i = 0; i < n; i++) {
+        lcrt_row row = {.token = LCRT_FAKE_A + slot, .pos = lcrt_slots_held(&slots, slot), .seq = slots.slots[slot].id};
+        REQUIRE(backend.vtable->decode(backend.self, &row, 1) == LCRT_OK);
+        lcrt_prefix_append(slots.prefix, slot, row.token);
+    }
+}
+
+/* Busy slots still hold their own content: each predicts its own letter's successor. */
+static void check_content(int32_t slot) {
+    lcrt_row row = {
+        .token = LCRT_FAKE_A + slot, .pos = lcrt_slots_held(&slots, slot), .seq = slots.slots[slot].id, .output = true};
+    REQUIRE(backend.vtable->decode(backend.self, &row, 1) == LCRT_OK);
+    lcrt_prefix_append(slots.prefix, slot, row.token);
+    CHECK(backend.vtable->logits(backend.self, 0)[LCRT_FAKE_A + slot + 1] > 0);
+}
+
+static void claim_ids(const int32_t *ids, int32_t n) {
+    for (int32_t i = 0; i < n; i++) {
+        lcrt_slots_claim(&slots, slots.by_id[ids[i]]);
+    }
+}
+
+static void close_gaps_of(bool active(int32_t slot)) {
+    for (int32_t i = 0; i < slots.n; i++) {
+        slots.slots[i].active = active(i);
+    }
+    REQUIRE(lcrt_slots_close_gaps(&slots, &backend, &n_moves) == LCRT_OK);
+    CHECK(lcrt_slots_compact(&slots));
+    for (int32_t i = 0; i < slots.n; i++) {
+        CHECK_INT(slots.by_id[slots.slots[i].id], i);
+        check_content(i);
+    }
+}
+
+static bool busy(int32_t slot) {
+    return slots.slots[slot].busy;
+}
+
+/* Every busy slot has rows. */
+
+static void close_gaps(void) {
+    close_gaps_of(busy);
+}
+
+static void idle_slots_are_found_and_busy_ones_are_not(void) {
+    begin(2);
+    int32_t n_shared, tokens[] = {1, 2, 3};
+    lcrt_slots_claim(&slots, 0);
+    CHECK_INT(lcrt_slots_find(&slots, tokens, 3, true, &n_shared), 1);
+    lcrt_slots_claim(&slots, 1);
+    CHECK_INT(lcrt_slots_find(&slots, tokens, 3, true, &n_shared), -1);
+    lcrt_slots_release(&slots, 0);
+    CHECK_INT(lcrt_slots_find(&slots, tokens, 3, true, &n_shared), 0);
+    end();
+}
+
+static void one_token_is_always_left_to_compute(void) {
+    begin(1);
+    int32_t n_shared, tokens[] = {1, 2, 3};
+    lcrt_prefix_put(slots.prefix, 0, tokens, 3);
+    CHECK_INT(lcrt_slots_find(&slots, tokens, 3, true, &n_shared), 0);
+    CHECK_INT(n_shared, 2);
+    CHECK_INT(lcrt_slots_find(&slots, tokens, 1, true, &n_shared), 0);
+    CHECK_INT(n_shared, 0);
+    lcrt_slots_clear(&slots, 0);
+    end();
+}
+
+static void without_trim_only_a_whole_slot_is_shared(void) {
+    begin(1);
+    int32_t n_shared, tokens[] = {1, 2, 3, 4};
+    lcrt_prefix_put(slots.prefix, 0, tokens, 3);
+    lcrt_slots_find(&slots, tokens, 4, false, &n_shared);
+    CHECK_INT(n_shared, 3);
+    lcrt_slots_find(&slots, tokens, 3, false, &n_shared);
+    CHECK_INT(n_shared, 0);
+    lcrt_slots_find(&slots, (int32_t[]){1, 2, 9, 9}, 4, false, &n_shared);
+    CHECK_INT(n_shared, 0);
+    lcrt_slots_clear(&slots, 0);
+    end();
+}
+
+static void a_tenth_in_common_is_not_worth_a_conversation(void) {
+    begin(2);
+    int32_t tokens[40] = {7};
+    tokens[1] = 7;
+    lcrt_slots_claim(&slots, 0);
+    lcrt_prefix_put(slots.prefix, 0, (int32_t[]){7, 7, 8, 8, 8}, 5);
+    lcrt_slots_release(&slots, 0);
+    int32_t n_shared;
+    CHECK_INT(lcrt_slots_find(&slots, tokens, 40, true, &n_shared), 1);
+    CHECK_INT(n_shared, 0);
+    CHECK_INT(lcrt_slots_find(&slots, tokens, 10, true, &n_shared), 0);
+    CHECK_INT(n_shared, 2);
+    lcrt_slots_clear(&slots, 0);
+    end();
+}
+
+static void of_equal_slots_the_one_that_loses_least_is_taken(void) {
+    begin(2);
+    int32_t n_shared;
+    lcrt_prefix_put(slots.prefix, 0, (int32_t[]){1, 2, 3, 4, 5, 6}, 6);
+    lcrt_prefix_put(slots.prefix, 1, (int32_t[]){1, 2, 9}, 3);
+    CHECK_INT(lcrt_slots_find(&slots, (int32_t[]){1, 2, 7, 7}, 4, true, &n_shared), 1);
+    CHECK_INT(n_shared, 2);
+    end();
+}
+
+static void the_oldest_is_the_idle_slot_released_first(void) {
+    begin(3);
+    for (int32_t i = 0; i < 3; i++) {
+        fill(i, 2);
+        lcrt_slots_claim(&slots, i);
+    }
+    CHECK_INT(lcrt_slots_oldest(&slots), -1);
+    lcrt_slots_release(&slots, 2);
+    lcrt_slots_release(&slots, 0);
+    CHECK_INT(lcrt_slots_oldest(&slots), 2);
+    lcrt_slots_clear(&slots, 2);
+    CHECK_INT(lcrt_slots_oldest(&slots), 0);
+    end();
+}
+
+static void a_run_of_ids_need_not_begin_at_zero(void) {
+    begin(6);
+    CHECK(lcrt_slots_compact(&slots));
+    slots.slots[3].active = slots.slots[4].active = slots.slots[5].active = true;
+    CHECK(lcrt_slots_compact(&slots));
+    slots.slots[1].active = true;
+    CHECK(!lcrt_slots_compact(&slots));
+    end();
+}
+
+static void the_cheaper_side_moves(void) {
+    begin(6);
+    fill(slots.by_id[0], 1);
+    for (int32_t id = 3; id < 6; id++) {
+        fill(slots.by_id[id], 50);
+    }
+    claim_ids((int32_t[]){0, 3, 4, 5}, 4);
+    close_gaps();
+    CHECK_INT(n_moves, 1);
+    CHECK_INT(slots.slots[3].id, 3);
+    CHECK_INT(slots.slots[0].id, 2);
+    end();
+}
+
+static void a_newcomer_without_content_takes_the_gap_for_nothing(void) {
+    begin(4);
+    fill(0, 5);
+    fill(2, 5);
+    claim_ids((int32_t[]){0, 2, 3}, 3);
+    close_gaps();
+    CHECK_INT(n_moves, 0);
+    CHECK_INT(slots.slots[3].id, 1);
+    end();
+}
+
+static void idle_content_in_the_way_moves_to_an_empty_place(void) {
+    begin(4);
+    for (int32_t id = 0; id < 3; id++) {
+        fill(id, 5);
+    }
+    claim_ids((int32_t[]){0, 2}, 2);
+    close_gaps();
+    CHECK(lcrt_slots_held(&slots, 1) > 5);
+    end();
+}
+
+static void with_nothing_empty_the_oldest_idle_content_is_dropped(void) {
+    begin(4);
+    for (int32_t id = 0; id < 4; id++) {
+        fill(id, 5);
+    }
+    claim_ids((int32_t[]){0, 1, 2, 3}, 4);
+    lcrt_slots_release(&slots, 3);
+    lcrt_slots_release(&slots, 1);
+    close_gaps();
+    CHECK_INT(lcrt_slots_held(&slots, 3), 1); /* only what the check has put there */
+    CHECK_INT(lcrt_slots_held(&slots, 1), 6);
+    end();
+}
+
+static bool not_second(int32_t slot) {
+    return busy(slot) && slot != 1;
+}
+
+static void a_busy_slot_without_rows_makes_way_but_keeps_its_content(void) {
+    begin(4);
+    for (int32_t id = 0; id < 3; id++) {
+        fill(id, 5);
+    }
+    claim_ids((int32_t[]){0, 1, 2}, 3);
+    close_gaps_of(not_second);
+    CHECK_INT(lcrt_slots_held(&slots, 1), 6);
+    end();
+}
+
+static void a_gap_stays_rather_than_a_busy_slot_losing_its_content(void) {
+    begin(3);
+    for (int32_t id = 0; id < 3; id++) {
+        fill(id, 5);
+    }
+    claim_ids((int32_t[]){0, 1, 2}, 3);
+    slots.slots[0].active = slots.slots[2].active = true;
+    CHECK_INT(lcrt_slots_close_gaps(&slots, &backend, &n_moves), LCRT_ERR_FULL);
+    for (int32_t i = 0; i < 3; i++) {
+        check_content(i);
+    }
+    end();
+}
+
+static void random_gaps_close_and_nobody_loses_content(void) {
+    uint64_t seed = 3;
+    printf("seed %llu\n", (unsigned long long)seed);
+    begin(9);
+    for (int32_t round = 0; round < 3000; round++) {
+        int32_t slot = test_between(&seed, 0, 8);
+        if (slots.slots[slot].busy) {
+            lcrt_slots_release(&slots, slot);
+        } else {
+            lcrt_slots_claim(&slots, slot);
+        }
+        if (lcrt_slots_held(&slots, slot) > 40) {
+            backend.vtable->trim(backend.self, slots.slots[slot].id, 0, -1);
+            lcrt_slots_clear(&slots, slot);
+        }
+        int32_t held[9];
+        for (int32_t i = 0; i < 9; i++) {
+            held[i] = lcrt_slots_held(&slots, i);
+        }
+        close_gaps();
+        for (int32_t i = 0; i < 9; i++) {
+            CHECK(!slots.slots[i].busy || lcrt_slots_held(&slots, i) == held[i] + 1);
+        }
+    }
+    end();
+}
+
+int main(void) {
+    RUN(idle_slots_are_found_and_busy_ones_are_not);
+    RUN(one_token_is_always_left_to_compute);
+    RUN(without_trim_only_a_whole_slot_is_shared);
+    RUN(a_tenth_in_common_is_not_worth_a_conversation);
+    RUN(of_equal_slots_the_one_that_loses_least_is_taken);
+    RUN(the_oldest_is_the_idle_slot_released_first);
+    RUN(a_run_of_ids_need_not_begin_at_zero);
+    RUN(the_cheaper_side_moves);
+    RUN(a_newcomer_without_content_takes_the_gap_for_nothing);
+    RUN(idle_content_in_the_way_moves_to_an_empty_place);
+    RUN(with_nothing_empty_the_oldest_idle_content_is_dropped);
+    RUN(a_busy_slot_without_rows_makes_way_but_keeps_its_content);
+    RUN(a_gap_stays_rather_than_a_busy_slot_losing_its_content);
+    RUN(random_gaps_close_and_nobody_loses_content);
+    return test_end();
+}

@@ -1,0 +1,1 @@
+"""The daemon: HTTP in three dialects in front of the scheduler."""

@@ -1,0 +1,76 @@
+"""Every command and example of the README does what it says."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import ROOT, Daemon
+
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands(word: str) -> list[str]:
+    """The shell lines that begin with a word, without their comments."""
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    return [re.sub(r"\s+#.*", "", line).removesuffix(" &") for line in lines if line.startswith(word)]
+
+
+def run(line: str, daemon: Daemon, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a line with this Python's ``lcrt``, against this test's daemon."""
+    line = line.replace("http://127.0.0.1:11434", daemon.url)
+    argv = shlex.split(line)
+    if argv[0] == "lcrt":
+        argv = [sys.executable, "-m", *argv]
+    return subprocess.run(
+        argv,
+        env=daemon.env,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("line", commands("curl"))
+def test_requests_are_answered(line: str, daemon: Daemon, tmp_path: Path) -> None:
+    answer = run(line, daemon, tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert '"error"' not in answer.stdout
+    assert re.search(r'"(response|content)":\s*"[^"]', answer.stdout)
+
+
+@pytest.mark.parametrize("line", [line for line in commands("lcrt run") if '"' in line])
+def test_prompts_are_answered(line: str, daemon: Daemon, tmp_path: Path) -> None:
+    answer = run(line, daemon, tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.strip()
+
+
+def test_a_model_is_made_from_a_file(daemon: Daemon, tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").symlink_to(ROOT / "build" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf")
+    [written] = commands("printf")
+    subprocess.run(["/bin/sh", "-c", written], cwd=tmp_path, check=True)
+    [line] = commands("lcrt create")
+    answer = run(line, daemon, tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert run("lcrt rm mine", daemon, tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_examples_run(block: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
