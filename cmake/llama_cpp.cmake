@@ -55,7 +55,9 @@ set_property(TARGET ${LCRT_LLAMA_CPP_LIBRARIES} PROPERTY SOVERSION)
 set_property(TARGET ${LCRT_LLAMA_CPP_LIBRARIES} PROPERTY PUBLIC_HEADER)
 set_property(TARGET ${LCRT_LLAMA_CPP_LIBRARIES} PROPERTY PRIVATE_HEADER)
 
-# See the header: with GCC's intrinsics the AMX kernels crash.
+# See the headers: what they change is in their first lines. With GCC's intrinsics the AMX kernels crash.
+set_property(SOURCE "${LCRT_LLAMA_CPP_DIR}/ggml/src/ggml-cpu/ops.cpp" DIRECTORY "${LCRT_LLAMA_CPP_DIR}/ggml/src"
+  APPEND PROPERTY COMPILE_OPTIONS -include "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/attention-tiles.h")
 set_property(SOURCE "${LCRT_LLAMA_CPP_DIR}/ggml/src/ggml-cpu/amx/mmq.cpp" DIRECTORY "${LCRT_LLAMA_CPP_DIR}/ggml/src"
   APPEND PROPERTY COMPILE_OPTIONS -include "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/amx-gcc.h")
 
@@ -64,4 +66,11 @@ get_target_property(LCRT_LLAMA_CPP_BACKENDS ggml MANUALLY_ADDED_DEPENDENCIES)
 
 if(LCRT_NATIVE)
   target_compile_options(ggml-cpu PRIVATE -march=native)
+  # With half-precision arithmetic ggml works on 128 elements at a time and does what is left one by one: heads of 64
+  # then decode three times slower, and sums are kept in 16 bits. No CPU variant of a wheel has it either.
+  include(CheckCCompilerFlag)
+  check_c_compiler_flag(-mno-avx512fp16 LCRT_HAVE_NO_AVX512FP16)
+  if(LCRT_HAVE_NO_AVX512FP16)
+    target_compile_options(ggml-cpu PRIVATE -mno-avx512fp16)
+  endif()
 endif()

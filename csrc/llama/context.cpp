@@ -23,6 +23,9 @@ constexpr uint32_t poll_level = 0;
  * a fifth faster on CPUs (128 or more against 64 or fewer). The room is not touched, so it costs addresses only. */
 constexpr int32_t n_outputs_host = 128;
 
+/* ggml's flash attention on CPUs works in tiles of so many rows of one sequence, and row by row below. */
+constexpr int32_t n_chunk_host = 64;
+
 bool should_abort(void *data) {
     return static_cast<context *>(data)->interrupted.load(std::memory_order_relaxed);
 }
@@ -155,6 +158,7 @@ void set_info(const request &req, const lcrt::kv_plan &plan, context *ctx) {
     info.consecutive = !plan.unified;
     info.can_trim = !model.recurrent && !model.hybrid;
     info.can_shift = info.can_trim && llama_memory_can_shift(ctx->memory);
+    info.n_chunk = llama_supports_gpu_offload() || req.params.flash_attention == 0 ? 0 : n_chunk_host;
     ctx->n_outputs_max = req.params.n_outputs;
 }
 

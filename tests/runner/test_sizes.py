@@ -2,7 +2,7 @@
 
 import pytest
 
-from lcrt.runner.sizes import N_CELLS_AUTO, N_SLOTS_AUTO, N_SLOTS_MAX, cell_count, context_length, slot_count
+from lcrt.runner.sizes import N_SLOTS_MAX, context_length, share
 
 
 @pytest.mark.parametrize(
@@ -25,19 +25,22 @@ def test_the_context_is_what_was_asked_for_within_reason(
     assert context_length(wanted, default, trained) == n_ctx
 
 
-@pytest.mark.parametrize(("wanted", "n"), [(0, N_SLOTS_AUTO), (1, 1), (32, 32), (1000, N_SLOTS_MAX)])
-def test_the_slots_are_what_was_asked_for_within_reason(wanted: int, n: int) -> None:
-    assert slot_count(wanted) == n
+SMALL, LARGE = 23 << 10, 128 << 10
 
 
 @pytest.mark.parametrize(
-    ("n_parallel", "n_ctx", "n_slots", "n_cells"),
+    ("n_parallel", "n_ctx", "cell_size", "shared"),
     [
-        (4, 4096, 4, 16_384),
-        (0, 4096, 8, N_CELLS_AUTO),
-        (0, 100, 8, 800),
-        (0, 32_768, 8, 32_768),
+        (1, 4096, LARGE, (1, 4096)),
+        (32, 4096, LARGE, (32, 131_072)),
+        (1000, 10, SMALL, (N_SLOTS_MAX, 10 * N_SLOTS_MAX)),
+        (0, 4096, SMALL, (4, 16_384)),
+        (0, 4096, LARGE, (8, 8192)),
+        (0, 32_768, SMALL, (8, 32_768)),
+        (0, 512, 1 << 20, (8, 4096)),
     ],
 )
-def test_the_pool_holds_at_least_one_whole_context(n_parallel: int, n_ctx: int, n_slots: int, n_cells: int) -> None:
-    assert cell_count(n_parallel, n_ctx, n_slots) == n_cells
+def test_slots_have_whole_contexts_when_they_were_named_or_are_small_and_else_a_pool(
+    n_parallel: int, n_ctx: int, cell_size: int, shared: tuple[int, int]
+) -> None:
+    assert share(n_parallel, n_ctx, cell_size) == shared

@@ -13,11 +13,11 @@ from lcrt.native import runtime
 from lcrt.native.chat import Chat
 from lcrt.native.engine import Engine
 from lcrt.native.model import Model
-from lcrt.native.values import ContextParams, EngineParams, ModelParams
+from lcrt.native.values import ContextParams, EngineParams, ModelInfo, ModelParams
 from lcrt.runner.child import Loaded
 from lcrt.runner.job import Job, Step
 from lcrt.runner.pipeline import Pipeline
-from lcrt.runner.sizes import cell_count, context_length, slot_count
+from lcrt.runner.sizes import context_length, share
 
 log = logging.getLogger("lcrt.runner")
 
@@ -66,7 +66,7 @@ def load_model(request: LoadRequest, progress: Callable[[float], bool]) -> Loade
     model = Model(spec.path, _model_params(options), progress=progress)
     if model.info.embedding or not model.info.has_decoder:
         raise UnsupportedModel("this model makes embeddings and no text")
-    context = _context_params(request, model.info.n_ctx_train)
+    context = _context_params(request, model.info)
     engine = Engine(model, context, EngineParams(n_slots=context.n_parallel, latency_target=request.latency_target))
     info = RunnerInfo(
         n_ctx=context.n_ctx,
@@ -88,21 +88,27 @@ def _model_params(options: LoadOptions) -> ModelParams:
     return ModelParams(n_gpu_layers=n_gpu_layers, main_gpu=main_gpu, use_mmap=options.use_mmap)
 
 
-def _context_params(request: LoadRequest, n_ctx_train: int) -> ContextParams:
+def _context_params(request: LoadRequest, info: ModelInfo) -> ContextParams:
     options = request.options
     n_batch = max(options.num_batch or 0, 0)
-    n_ctx = context_length(options.num_ctx, request.context_length, n_ctx_train)
-    n_slots = slot_count(request.n_parallel)
+    n_ctx = context_length(options.num_ctx, request.context_length, info.n_ctx_train)
+    n_slots, n_cells = share(request.n_parallel, n_ctx, _cell_size(info))
     return ContextParams(
         n_ctx=n_ctx,
         n_parallel=n_slots,
-        kv_cells_max=cell_count(request.n_parallel, n_ctx, n_slots),
+        kv_cells_max=n_cells,
         n_batch=n_batch,
         n_ubatch=n_batch,
         n_threads=max(options.num_thread or 0, 0),
         kv_type=request.kv_cache_type,
         flash_attention=request.flash_attention,
     )
+
+
+def _cell_size(info: ModelInfo) -> int:
+    """Bytes of keys and values of one position in half precision; about, where layers differ."""
+    head_size = info.n_embd // info.n_head if info.n_head else 0
+    return info.n_layer * info.n_head_kv * head_size * 2 * 2
 
 
 def _template(model: Model, go_template: str) -> Template:

@@ -2,9 +2,11 @@
 
 NUM_CTX_DEFAULT = 4096
 NUM_CTX_MIN = 4
-N_SLOTS_AUTO = 8
 N_SLOTS_MAX = 256
-N_CELLS_AUTO = 8192
+N_SLOTS_WHOLE = 4
+N_SLOTS_POOL = 8
+N_CELLS_POOL = 8192
+KV_SIZE_AUTO = 512 << 20
 
 
 def context_length(wanted: int | None, default: int, n_ctx_train: int) -> int:
@@ -18,17 +20,16 @@ def context_length(wanted: int | None, default: int, n_ctx_train: int) -> int:
     return max(n_ctx, NUM_CTX_MIN)
 
 
-def slot_count(n_parallel: int) -> int:
-    """Requests that run at the same time; 0 leaves the choice to this function."""
-    return min(n_parallel if n_parallel > 0 else N_SLOTS_AUTO, N_SLOTS_MAX)
+def share(n_parallel: int, n_ctx: int, cell_size: int) -> tuple[int, int]:
+    """Slots, and the cells of the KV cache that they share; ``cell_size`` in bytes.
 
-
-def cell_count(n_parallel: int, n_ctx: int, n_slots: int) -> int:
-    """Cells of the KV cache that the slots share.
-
-    Whoever names a number of requests gets a whole context for each. Otherwise the pool holds at
-    least one whole context, and a few thousand cells for many short requests: eight whole
-    contexts would take hundreds of megabytes even for the smallest model, and are seldom full.
+    Whoever names a number of requests gets a whole context for each. Otherwise four requests get
+    one, which computes fastest, where four contexts are small. Where they are not, more slots
+    share a pool that holds at least one whole context and a few thousand cells for short requests.
     """
-    whole = n_ctx * n_slots
-    return whole if n_parallel > 0 else min(whole, max(n_ctx, N_CELLS_AUTO))
+    if n_parallel > 0:
+        n_slots = min(n_parallel, N_SLOTS_MAX)
+        return n_slots, n_slots * n_ctx
+    if N_SLOTS_WHOLE * n_ctx * cell_size <= KV_SIZE_AUTO:
+        return N_SLOTS_WHOLE, N_SLOTS_WHOLE * n_ctx
+    return N_SLOTS_POOL, min(N_SLOTS_POOL * n_ctx, max(n_ctx, N_CELLS_POOL))
