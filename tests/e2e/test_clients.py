@@ -6,10 +6,13 @@ from collections.abc import Iterator
 import ollama
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 
 from tests.e2e.conftest import Daemon
 
-QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+TEXT = "What is the capital of France?"
+QUESTION = [{"role": "user", "content": TEXT}]
+ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": TEXT}]
 
 
 @pytest.fixture
@@ -34,8 +37,8 @@ def test_ollama_package_chats(client: ollama.Client) -> None:
 
 
 def test_ollama_package_streams_a_generation(client: ollama.Client) -> None:
-    parts = list(client.generate(model="smollm2", prompt=QUESTION[0]["content"], stream=True))
-    assert "Paris" in "".join(part.response for part in parts)
+    parts = list(client.generate(model="smollm2", prompt=TEXT, stream=True))
+    assert "Paris" in "".join(part.response or "" for part in parts)
     assert [part.done for part in parts] == [False] * (len(parts) - 1) + [True]
     assert parts[-1].context
 
@@ -63,7 +66,7 @@ def test_ollama_package_answers_many_at_a_time(daemon: Daemon) -> None:
 
 
 def test_openai_package_chats(openai_client: openai.OpenAI) -> None:
-    answer = openai_client.chat.completions.create(model="smollm2", messages=QUESTION, temperature=0)  # type: ignore[arg-type]
+    answer = openai_client.chat.completions.create(model="smollm2", messages=ASKED, temperature=0)
     assert "Paris" in (answer.choices[0].message.content or "")
     assert answer.usage is not None
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
@@ -72,7 +75,7 @@ def test_openai_package_chats(openai_client: openai.OpenAI) -> None:
 def test_openai_package_streams(openai_client: openai.OpenAI) -> None:
     stream = openai_client.chat.completions.create(
         model="smollm2",
-        messages=QUESTION,  # type: ignore[arg-type]
+        messages=ASKED,
         temperature=0,
         stream=True,
         stream_options={"include_usage": True},
