@@ -19,14 +19,18 @@ def main() -> None:
         warm(ours, "m")
         warm(theirs, "m")
 
+        depths: list[int] = []
+
         def rate(url: str) -> float:
-            return chat(url, "m", tokens=128, seed=next(seeds)).decode.p50
+            report = chat(url, "m", tokens=128, seed=next(seeds))
+            depths.append(report.n_prompt)
+            return report.decode.p50
 
         samples = alternate(
             {
                 "lcrt": lambda: rate(ours),
                 "llama-server": lambda: rate(theirs),
-                "llama-bench": lambda: llama_bench(SMOL, options.threads),
+                "llama-bench": lambda: llama_bench(SMOL, options.threads, depth=depths[-1]),
             },
             options.rounds,
         )

@@ -10,7 +10,7 @@ import itertools
 from functools import partial
 
 from bench.load import chat, warm
-from bench.peers import SMOL, batched_bench_total, lcrt_server, llama_server, one_layer
+from bench.peers import SMOL, batched_bench, lcrt_server, llama_server, one_layer
 from bench.rounds import Measure, alternate, arguments, table
 
 
@@ -25,29 +25,27 @@ def main() -> None:
     n, threads = options.streams, str(options.threads)
     seeds = itertools.count()
 
-    def rate(url: str) -> float:
-        return chat(url, "m", streams=n, tokens=options.tokens, prompt=32, seed=next(seeds)).tokens_per_second
+    lengths: list[int] = []
 
-    common = ("-t", threads)
+    def rate(url: str) -> float:
+        report = chat(url, "m", streams=n, tokens=options.tokens, prompt=32, seed=next(seeds))
+        lengths.append(report.n_prompt // n)
+        return report.tokens_per_second
+
+    def bare() -> float:
+        return batched_bench(model, options.threads, n, prompt=lengths[-1], generate=options.tokens)
+
+    flags = ("-t", threads, "-c", str(1024 * n))
+    rivals = {"": (), " -np N": ("-np", str(n)), " -kvu": ("-np", str(n), "-kvu")}
     with contextlib.ExitStack() as stack:
-        ours, _ = stack.enter_context(
-            lcrt_server({"m": model}, options.threads, LCRT_NUM_PARALLEL=str(n), LCRT_CONTEXT_LENGTH="1024")
-        )
-        servers = {
-            "llama-server": stack.enter_context(llama_server(model, *common, "-c", str(1024 * n)))[0],
-            "llama-server -np N": stack.enter_context(llama_server(model, *common, "-np", str(n), "-c", str(1024 * n)))[
-                0
-            ],
-            "llama-server -kvu": stack.enter_context(
-                llama_server(model, *common, "-np", str(n), "-kvu", "-c", str(1024 * n))
-            )[0],
-        }
-        for url in (ours, *servers.values()):
+        served = lcrt_server({"m": model}, options.threads, LCRT_NUM_PARALLEL=str(n), LCRT_CONTEXT_LENGTH="1024")
+        urls = {"lcrt": stack.enter_context(served)[0]}
+        for name, more in rivals.items():
+            urls["llama-server" + name] = stack.enter_context(llama_server(model, *flags, *more))[0]
+        for url in urls.values():
             warm(url, "m")
-        contenders: dict[str, Measure] = {"lcrt": partial(rate, ours)}
-        contenders |= {name: partial(rate, url) for name, url in servers.items()}
-        contenders["bare loop"] = lambda: batched_bench_total(model, options.threads, n, generate=options.tokens)
-        samples = alternate(contenders, options.rounds)
+        contenders: dict[str, Measure] = {name: partial(rate, url) for name, url in urls.items()}
+        samples = alternate(contenders | {"bare loop": bare}, options.rounds)
     layers = "1 layer" if options.one_layer else "all layers"
     print(table(f"{n} streams, {options.tokens} tokens each, {layers}, {threads} threads", samples, "lcrt", "tokens/s"))
 

@@ -103,57 +103,30 @@ def lcrt_bench(model: Path, *flags: str) -> dict[str, float]:
     return {row["test"]: float(row["tokens_per_second"]) for row in json.loads(out)}
 
 
-def llama_bench(model: Path, threads: int, *, prompt: int = 0, generate: int = 128, repeat: int = 1) -> float:
-    """Tokens per second of llama-bench: prefill if ``prompt``, else decode."""
-    argv = [
-        str(PEERS / "llama-bench"),
-        "-m",
-        str(model),
-        "-t",
-        str(threads),
-        "-p",
-        str(prompt),
-        "-n",
-        str(generate),
-        "-r",
-        str(repeat),
-        "-o",
-        "json",
-    ]
-    out = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-    return float(json.loads(out)[0]["avg_ts"])
+def llama_bench(model: Path, threads: int, *, depth: int, generate: int = 128) -> float:
+    """Tokens per second of llama-bench, decoding behind a prompt of ``depth`` tokens."""
+    flags = f"-t {threads} -p 0 -n {generate} -d {depth} -r 1 -o json"
+    return float(json.loads(program("llama-bench", model, flags))[0]["avg_ts"])
 
 
-def batched_bench_total(model: Path, threads: int, streams: int, *, prompt: int = 64, generate: int = 64) -> float:
-    """Generated tokens per second, prefill included, of llama-batched-bench: the bare loop, best of both KV layouts."""
-    context = str((prompt + generate) * streams + 256)
-    argv = [
-        str(PEERS / "llama-batched-bench"),
-        "-m",
-        str(model),
-        "-t",
-        str(threads),
-        "-c",
-        context,
-        "-b",
-        "2048",
-        "-ub",
-        "512",
-        "-npp",
-        str(prompt),
-        "-ntg",
-        str(generate),
-        "-npl",
-        str(streams),
-        "--output-format",
-        "jsonl",
-    ]
+def batched_bench(model: Path, threads: int, streams: int, *, prompt: int, generate: int) -> float:
+    """Generated tokens per second, prefill included, of llama-batched-bench: the bare loop, its better KV layout."""
+    flags = (
+        f"-t {threads} -c {(prompt + generate) * streams + 256} -b 2048 -ub 512 -npp {prompt} -ntg {generate} "
+        f"-npl {streams} --output-format jsonl"
+    )
     rates: list[float] = []
-    for flags in ([], ["-kvu"]):
-        out = subprocess.run([*argv, *flags], check=True, capture_output=True, text=True).stdout
+    for layout in ("", " -kvu"):
+        out = program("llama-batched-bench", model, flags + layout)
         row = [json.loads(line) for line in out.splitlines() if line.startswith("{")][-1]
         rates.append(streams * generate / (float(row["t_pp"]) + float(row["t_tg"])))
     return max(rates)
+
+
+def program(name: str, model: Path, flags: str) -> str:
+    """What one of llama.cpp's programs prints."""
+    argv = [str(PEERS / name), "-m", str(model), *flags.split()]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
 def one_layer(model: Path) -> Path:

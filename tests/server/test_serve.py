@@ -152,3 +152,19 @@ def test_one_port_is_chosen_for_all_addresses_of_a_name() -> None:
     finally:
         for sock in sockets:
             sock.close()
+
+
+async def test_a_small_piece_of_an_answer_does_not_wait_for_the_next() -> None:
+    accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sock = writer.get_extra_info("socket")
+        accepted.set_result(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    [sock] = bind(Address.parse("127.0.0.1:0"))
+    async with await asyncio.start_server(connected, sock=sock):
+        _, writer = await asyncio.open_connection(*sock.getsockname())
+        assert await accepted != 0
+        writer.close()
+        await writer.wait_closed()

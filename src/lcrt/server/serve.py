@@ -96,8 +96,9 @@ def bind(address: Address) -> list[socket.socket]:
         raise ConfigError(f"cannot resolve {address.host}: {error.strerror}") from error
     sockets: list[socket.socket] = []
     port = address.port
-    for family, kind, _, _, place in dict.fromkeys(found):
-        sock = socket.socket(family, kind)
+    for family, kind, protocol, _, place in dict.fromkeys(found):
+        # Named, the protocol tells asyncio to turn Nagle's delay off for what is accepted.
+        sock = socket.socket(family, kind, protocol)
         sockets.append(sock)
         try:
             _bind_one(sock, (place[0], port, *place[2:]))
