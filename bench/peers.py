@@ -84,7 +84,7 @@ def lcrt_server(models: dict[str, Path], threads: int = 2, **env: str) -> Iterat
         with running([*lcrt, "serve"], url + "/api/version", variables) as process:
             for name, path in models.items():
                 modelfile = Path(store) / f"{name}.Modelfile"
-                modelfile.write_text(f"FROM {path}\nPARAMETER num_thread {threads}\n")
+                modelfile.write_text(f"FROM {path.resolve()}\nPARAMETER num_thread {threads}\n")
                 subprocess.run(
                     [*lcrt, "create", name, "-f", str(modelfile)],
                     check=True,
