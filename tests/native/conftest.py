@@ -46,6 +46,6 @@ def windowed_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
 def real_model() -> Iterator[Model]:
     """SmolLM2 135M, which knows some English."""
     if not SMOLLM2.exists():
-        pytest.skip("the real model is not there: python ci/models.py gets it")
+        pytest.fail("the real model is not there: python ci/models.py gets it")
     with Model(SMOLLM2) as loaded:
         yield loaded

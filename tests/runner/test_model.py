@@ -23,14 +23,10 @@ from lcrt.scheduler.lease import Lease
 from lcrt.scheduler.scheduler import Scheduler
 from lcrt.scheduler.settings import SchedulerSettings
 
-BUILT = Path(__file__).parents[2] / "build" / "models" / "SmolLM2-135M-Instruct.Q4_0.gguf"
+BUILT = Path(__file__).parents[2] / "build" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 SMOL = Path(os.environ.get("LCRT_TEST_MODEL", BUILT))
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.e2e,
-    pytest.mark.skipif(not SMOL.exists(), reason="no model: `make model` gets it"),
-]
+pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.timeout(120)]
 
 GREEDY = Sampling(temperature=0)
 N_CTX = 64
