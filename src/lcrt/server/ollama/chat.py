@@ -2,22 +2,20 @@
 
 import msgspec
 
-from lcrt.core.event import Rendered, Text
+from lcrt.core.event import Rendered
 from lcrt.core.message import Message
 from lcrt.core.request import InferenceRequest
 from lcrt.modelfile.describe import Description
 from lcrt.server import inference
-from lcrt.server.clock import Clock
 from lcrt.server.decode import Decoder
-from lcrt.server.exchange import JSON, NDJSON, Exchange
+from lcrt.server.exchange import JSON, Exchange
 from lcrt.server.inference import Answer, Plan
 from lcrt.server.logprobs import WireLogprob, wire_logprobs
+from lcrt.server.ollama.encoder import AnswerEncoder
 from lcrt.server.ollama.request import Checked, Common, WireMessage, check
 from lcrt.server.ollama.wire import done_reason, join, metrics
 from lcrt.server.options import merge
 from lcrt.server.services import Services
-
-_encode = msgspec.json.Encoder().encode
 
 
 class ChatRequest(Common, kw_only=True, forbid_unknown_fields=True):
@@ -46,33 +44,11 @@ class _Head(msgspec.Struct, kw_only=True, omit_defaults=True):
     logprobs: tuple[WireLogprob, ...] = ()
 
 
-class ChatEncoder:
-    """Objects with ``message``; everything that stays the same is encoded once."""
+class ChatEncoder(AnswerEncoder):
+    """Objects with ``message``."""
 
-    content_type = JSON
-    stream_type = NDJSON
-
-    def __init__(self, model: str, clock: Clock) -> None:
-        self._model = model
-        self._clock = clock
-        self._prefix = b'{"model":' + _encode(model) + b',"created_at":"'
-
-    def text(self, event: Text) -> bytes:
-        """A piece of a streamed answer."""
-        thinking = b',"thinking":' + _encode(event.thinking) if event.thinking else b""
-        logprobs = b',"logprobs":' + _encode(wire_logprobs(event.logprobs)) if event.logprobs else b""
-        content = _encode(event.text)
-        return b'%b%b","message":{"role":"assistant","content":%b%b},"done":false%b}\n' % (
-            self._prefix,
-            self._clock.stamp(),
-            content,
-            thinking,
-            logprobs,
-        )
-
-    def last(self, answer: Answer) -> bytes:
-        """The end of a streamed answer."""
-        return self.whole(answer) + b"\n"
+    before = b'"message":{"role":"assistant","content":'
+    behind = b"}"
 
     def whole(self, answer: Answer) -> bytes:
         """All of an answer."""

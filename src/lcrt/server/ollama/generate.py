@@ -2,23 +2,21 @@
 
 import msgspec
 
-from lcrt.core.event import Rendered, Text
+from lcrt.core.event import Rendered
 from lcrt.core.message import Message
 from lcrt.core.request import InferenceRequest
 from lcrt.errors import InvalidRequest, NotFound
 from lcrt.modelfile.describe import Description
 from lcrt.server import inference
-from lcrt.server.clock import Clock
 from lcrt.server.decode import Decoder
-from lcrt.server.exchange import JSON, NDJSON, Exchange
+from lcrt.server.exchange import JSON, Exchange
 from lcrt.server.inference import Answer, Plan
 from lcrt.server.logprobs import WireLogprob, wire_logprobs
+from lcrt.server.ollama.encoder import AnswerEncoder
 from lcrt.server.ollama.request import Checked, Common, check
 from lcrt.server.ollama.wire import done_reason, join, metrics
 from lcrt.server.options import merge
 from lcrt.server.services import Services
-
-_encode = msgspec.json.Encoder().encode
 
 
 class GenerateRequest(Common, kw_only=True, forbid_unknown_fields=True):
@@ -51,33 +49,11 @@ class _Tail(msgspec.Struct, kw_only=True, omit_defaults=True):
     logprobs: tuple[WireLogprob, ...] = ()
 
 
-class GenerateEncoder:
-    """Objects with ``response``; everything that stays the same is encoded once."""
+class GenerateEncoder(AnswerEncoder):
+    """Objects with ``response``."""
 
-    content_type = JSON
-    stream_type = NDJSON
-
-    def __init__(self, model: str, clock: Clock) -> None:
-        self._model = model
-        self._clock = clock
-        self._prefix = b'{"model":' + _encode(model) + b',"created_at":"'
-
-    def text(self, event: Text) -> bytes:
-        """A piece of a streamed answer."""
-        thinking = b',"thinking":' + _encode(event.thinking) if event.thinking else b""
-        logprobs = b',"logprobs":' + _encode(wire_logprobs(event.logprobs)) if event.logprobs else b""
-        response = _encode(event.text)
-        return b'%b%b","response":%b%b,"done":false%b}\n' % (
-            self._prefix,
-            self._clock.stamp(),
-            response,
-            thinking,
-            logprobs,
-        )
-
-    def last(self, answer: Answer) -> bytes:
-        """The end of a streamed answer."""
-        return self.whole(answer) + b"\n"
+    before = b'"response":'
+    behind = b""
 
     def whole(self, answer: Answer) -> bytes:
         """All of an answer."""
