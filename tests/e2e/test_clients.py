@@ -97,3 +97,14 @@ def test_openai_package_completes(openai_client: openai.OpenAI) -> None:
     assert answer.choices[0].finish_reason == "length"
     assert answer.usage is not None
     assert answer.usage.completion_tokens == 5
+
+
+def test_an_answer_goes_on_behind_its_end_when_told_to(openai_client: openai.OpenAI) -> None:
+    def ask(**extra: bool) -> str:
+        answer = openai_client.chat.completions.create(
+            model="smollm2", messages=ASKED, temperature=0, max_tokens=40, extra_body=extra
+        )
+        return str(answer.choices[0].finish_reason)
+
+    assert ask() == "stop"
+    assert ask(ignore_eos=True) == "length"
