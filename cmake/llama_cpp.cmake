@@ -56,6 +56,8 @@ set_property(TARGET ${LCRT_LLAMA_CPP_LIBRARIES} PROPERTY PUBLIC_HEADER)
 set_property(TARGET ${LCRT_LLAMA_CPP_LIBRARIES} PROPERTY PRIVATE_HEADER)
 
 # See the headers: what they change is in their first lines. With GCC's intrinsics the AMX kernels crash.
+set_property(SOURCE "${LCRT_LLAMA_CPP_DIR}/ggml/src/ggml-cpu/ggml-cpu.c" DIRECTORY "${LCRT_LLAMA_CPP_DIR}/ggml/src"
+  APPEND PROPERTY COMPILE_OPTIONS -include "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/spin-yield.h")
 set_property(SOURCE "${LCRT_LLAMA_CPP_DIR}/ggml/src/ggml-cpu/ops.cpp" DIRECTORY "${LCRT_LLAMA_CPP_DIR}/ggml/src"
   APPEND PROPERTY COMPILE_OPTIONS -include "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/attention-tiles.h")
 set_property(SOURCE "${LCRT_LLAMA_CPP_DIR}/ggml/src/ggml-cpu/amx/mmq.cpp" DIRECTORY "${LCRT_LLAMA_CPP_DIR}/ggml/src"

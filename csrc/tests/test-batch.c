@@ -67,6 +67,35 @@ static void decoding_comes_first_when_cells_are_few(void) {
     check_rows(shares, (int32_t[]){0, 0, 0}, 3);
 }
 
+static void an_even_pass_ends_one_prompt_more_and_cuts_none_for_a_small_rest(void) {
+    lcrt_batch_limits limits = wide();
+    limits.even = true;
+    limits.n_chunk = 100;
+    static const int32_t third[] = {40, 45, 46, 200}, want[] = {40, 45, 0, 0};
+    for (int32_t i = 0; i < 4; i++) {
+        lcrt_share shares[] = {
+            {.n_wanted = 1, .decoding = true}, {.n_wanted = 40}, {.n_wanted = 40}, {.n_wanted = third[i]}};
+        lcrt_batch_divide(shares, 4, &limits);
+        check_rows(shares, (int32_t[]){1, 40, 40, want[i]}, 4);
+    }
+    lcrt_share early[] = {{.n_wanted = 1, .decoding = true}, {.n_wanted = 40}, {.n_wanted = 200}};
+    lcrt_batch_divide(early, 3, &limits);
+    check_rows(early, (int32_t[]){1, 40, 60}, 3);
+    lcrt_share alone[] = {{.n_wanted = 1, .decoding = true}, {.n_wanted = 110}};
+    lcrt_batch_divide(alone, 2, &limits);
+    check_rows(alone, (int32_t[]){1, 100}, 2);
+}
+
+static void a_stream_that_knows_more_tokens_gets_rows_for_them(void) {
+    lcrt_batch_limits limits = wide();
+    lcrt_share shares[] = {{.n_wanted = 9, .decoding = true}, {.n_wanted = 1, .decoding = true}, {.n_wanted = 100}};
+    lcrt_batch_divide(shares, 3, &limits);
+    check_rows(shares, (int32_t[]){9, 1, 32}, 3);
+    limits.n_free = 5;
+    lcrt_batch_divide(shares, 3, &limits);
+    check_rows(shares, (int32_t[]){4, 1, 0}, 3);
+}
+
 static void what_is_left_of_a_prompt_is_a_multiple_of_n_round(void) {
     lcrt_batch_limits limits = wide();
     limits.n_round = 64;
@@ -210,6 +239,8 @@ int main(void) {
     RUN(short_prompts_of_one_kind_share_a_wide_batch);
     RUN(a_short_prompt_is_not_held_up_by_a_long_one_behind_it);
     RUN(decoding_comes_first_when_cells_are_few);
+    RUN(an_even_pass_ends_one_prompt_more_and_cuts_none_for_a_small_rest);
+    RUN(a_stream_that_knows_more_tokens_gets_rows_for_them);
     RUN(what_is_left_of_a_prompt_is_a_multiple_of_n_round);
     RUN(streams_can_wait_for_a_chunk);
     RUN(prompt_rows_can_be_forbidden);
