@@ -14,6 +14,7 @@ struct lcrt_crew {
     atomic_int n_done;
     lcrt_crew_work work;
     void *data;
+    int32_t n; /* the owner's */
 
     pthread_mutex_t mutex;
     pthread_cond_t cond;
@@ -91,19 +92,39 @@ void lcrt_crew_free(lcrt_crew *crew) {
     free(crew);
 }
 
-void lcrt_crew_run(lcrt_crew *crew, lcrt_crew_work work, void *data, int32_t n) {
+static void put_order(lcrt_crew *crew, lcrt_crew_work work, void *data, int32_t n) {
     crew->work = work;
     crew->data = data;
+    crew->n = n;
     atomic_store(&crew->n_done, 0);
     atomic_store(&crew->order, (uint64_t)(uint32_t)n << 32);
-    if (n > 1 && crew->n_threads > 0) {
+}
+
+static void wake(lcrt_crew *crew) {
+    if (crew->n_threads > 0) {
         pthread_mutex_lock(&crew->mutex);
         crew->n_runs++;
         pthread_cond_broadcast(&crew->cond);
         pthread_mutex_unlock(&crew->mutex);
     }
+}
+
+void lcrt_crew_begin(lcrt_crew *crew, lcrt_crew_work work, void *data, int32_t n) {
+    put_order(crew, work, data, n);
+    wake(crew);
+}
+
+void lcrt_crew_end(lcrt_crew *crew) {
     take_part(crew);
-    while (atomic_load(&crew->n_done) < n) {
+    while (atomic_load(&crew->n_done) < crew->n) {
         sched_yield();
     }
+}
+
+void lcrt_crew_run(lcrt_crew *crew, lcrt_crew_work work, void *data, int32_t n) {
+    put_order(crew, work, data, n);
+    if (n > 1) {
+        wake(crew);
+    }
+    lcrt_crew_end(crew);
 }

@@ -21,4 +21,9 @@ void lcrt_crew_free(lcrt_crew *crew);
 /* Calls work(data, 0 .. n - 1) and returns when all have returned. */
 void lcrt_crew_run(lcrt_crew *crew, lcrt_crew_work work, void *data, int32_t n);
 
+/* The same in two halves: the other threads begin, and the owner does what it likes
+ * until it takes part at the end. */
+void lcrt_crew_begin(lcrt_crew *crew, lcrt_crew_work work, void *data, int32_t n);
+void lcrt_crew_end(lcrt_crew *crew);
+
 #endif

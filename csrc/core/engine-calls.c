@@ -16,6 +16,7 @@ lcrt_status lcrt_engine_submit(lcrt_engine *engine, const lcrt_job *job) {
         lcrt_sequence_free(sequence);
         return LCRT_ERR_FULL;
     }
+    sequence->guided.grammar = job->grammar;
     sequence->serial = ++engine->n_submitted;
     sequence->submit_ns = lcrt_engine_now(engine);
     *record = sequence;
@@ -91,5 +92,15 @@ void lcrt_engine_stats_get(const lcrt_engine *engine, lcrt_engine_stats *out) {
         .sample_ns = atomic_load_explicit(&counters->sample_ns, memory_order_relaxed),
         .step_ns = atomic_load_explicit(&counters->step_ns, memory_order_relaxed),
         .n_moves = atomic_load_explicit(&counters->n_moves, memory_order_relaxed),
+        .n_prompt = atomic_load_explicit(&counters->n_prompt, memory_order_relaxed),
+        .n_cached = atomic_load_explicit(&counters->n_cached, memory_order_relaxed),
+        .n_taken = atomic_load_explicit(&counters->n_taken, memory_order_relaxed),
+        .n_shared = atomic_load_explicit(&counters->n_shared, memory_order_relaxed),
+        .n_joined = atomic_load_explicit(&counters->n_joined, memory_order_relaxed),
+        .n_masks = atomic_load_explicit(&counters->n_masks, memory_order_relaxed),
+        .n_mask_waits = atomic_load_explicit(&counters->n_mask_waits, memory_order_relaxed),
+        .mask_ns = atomic_load_explicit(&counters->mask_ns, memory_order_relaxed),
+        .mask_wait_ns = atomic_load_explicit(&counters->mask_wait_ns, memory_order_relaxed),
+        .n_forced = atomic_load_explicit(&counters->n_forced, memory_order_relaxed),
     };
 }

@@ -7,6 +7,7 @@
 #include "event.h"
 
 #define SAMPLER_THREADS_MAX 16
+#define MASK_THREADS_MAX 4
 
 lcrt_engine_params lcrt_engine_params_default(void) {
     return (lcrt_engine_params){
@@ -14,6 +15,7 @@ lcrt_engine_params lcrt_engine_params_default(void) {
         .n_chunk_min = 16,
         .n_chunk = 0,
         .latency_target_ns = 100000000,
+        .wake_interval_ns = 16000000,
         .n_sampler_threads = 0,
         .max_queue = 1024,
         .events_len = (size_t)4 << 20,
@@ -61,6 +63,14 @@ static int32_t crew_size(const lcrt_engine *engine) {
     return n > SAMPLER_THREADS_MAX ? SAMPLER_THREADS_MAX : n;
 }
 
+/* The engine thread, and others that compute masks while the model has most processors. */
+static int32_t mask_crew_size(void) {
+    long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    long n_others = n_cpus / 4;
+    n_others = n_others < 1 ? 1 : n_others;
+    return 1 + (n_others > MASK_THREADS_MAX ? MASK_THREADS_MAX : (int32_t)n_others);
+}
+
 static lcrt_status make_arrays(lcrt_engine *engine) {
     size_t n_slots = (size_t)engine->params.n_slots;
     engine->running = calloc(n_slots, sizeof(*engine->running));
@@ -68,18 +78,24 @@ static lcrt_status make_arrays(lcrt_engine *engine) {
     engine->shares = calloc(n_slots, sizeof(*engine->shares));
     engine->sharing = calloc(n_slots, sizeof(*engine->sharing));
     engine->draws = calloc(n_slots, sizeof(*engine->draws));
+    engine->masking = calloc(n_slots, sizeof(*engine->masking));
     engine->rows = calloc((size_t)engine->backend.info.n_batch, sizeof(*engine->rows));
     if (engine->running == NULL || engine->owners == NULL || engine->shares == NULL || engine->sharing == NULL ||
-        engine->draws == NULL || engine->rows == NULL) {
+        engine->draws == NULL || engine->masking == NULL || engine->rows == NULL) {
         return LCRT_ERR_NO_MEMORY;
     }
     lcrt_status status = lcrt_slots_init(&engine->slots, engine->params.n_slots);
-    return status == LCRT_OK ? lcrt_crew_init(crew_size(engine), &engine->crew) : status;
+    if (status == LCRT_OK) {
+        status = lcrt_crew_init(crew_size(engine), &engine->crew);
+    }
+    return status == LCRT_OK ? lcrt_crew_init(mask_crew_size(), &engine->mask_crew) : status;
 }
 
 /* Everything but the backend, which is not the engine's before init has succeeded. */
 static void release(lcrt_engine *engine) {
+    lcrt_engine_tiers_free(engine);
     lcrt_crew_free(engine->crew);
+    lcrt_crew_free(engine->mask_crew);
     lcrt_slots_free(&engine->slots);
     lcrt_ring_free(engine->submits);
     lcrt_ring_free(engine->cancels);
@@ -91,6 +107,7 @@ static void release(lcrt_engine *engine) {
     free(engine->shares);
     free(engine->sharing);
     free(engine->draws);
+    free(engine->masking);
     free(engine->rows);
     free(engine);
 }
@@ -128,6 +145,9 @@ lcrt_status lcrt_engine_open(const lcrt_backend *backend, const lcrt_engine_para
     if (status == LCRT_OK) {
         status = make_arrays(engine);
     }
+    if (status == LCRT_OK) {
+        status = lcrt_engine_tiers_open(engine);
+    }
     if (status != LCRT_OK) {
         release(engine);
         return status;
@@ -162,17 +182,22 @@ lcrt_status lcrt_engine_init(const lcrt_backend *backend, const lcrt_engine_para
     return LCRT_OK;
 }
 
+void lcrt_engine_halt(lcrt_engine *engine) {
+    if (engine->threaded) {
+        atomic_store(&engine->stop, true);
+        engine->backend.vtable->interrupt(engine->backend.self, true);
+        lcrt_bell_ring(&engine->bell);
+        pthread_join(engine->thread, NULL);
+        engine->threaded = false;
+    }
+}
+
 void lcrt_engine_free(lcrt_engine *engine) {
     if (engine == NULL) {
         return;
     }
     lcrt_backend backend = engine->backend;
-    if (engine->threaded) {
-        atomic_store(&engine->stop, true);
-        backend.vtable->interrupt(backend.self, true);
-        lcrt_bell_ring(&engine->bell);
-        pthread_join(engine->thread, NULL);
-    }
+    lcrt_engine_halt(engine);
     lcrt_engine_drop_jobs(engine);
     release(engine);
     backend.vtable->free(backend.self);

@@ -94,6 +94,7 @@ void lcrt_engine_take_commands(lcrt_engine *engine) {
 /* False when the rest of its output has to wait. The second try is for room that was made
  * before the reader could see that it is wanted. */
 static bool write_one(lcrt_engine *engine, lcrt_sequence *sequence, int32_t *n_written) {
+    engine->urgent = engine->urgent || sequence->start_due || sequence->finish_due;
     bool done = lcrt_event_write(sequence, engine->events, n_written);
     if (!done) {
         atomic_store(&engine->wants_room, true);
@@ -133,8 +134,13 @@ static void leave(lcrt_engine *engine, lcrt_sequence *sequence) {
     }
     engine->n_running = n;
     engine->owners[sequence->slot] = NULL;
-    lcrt_slots_release(&engine->slots, sequence->slot);
+    bool closed = engine->slots.slots[sequence->slot].closed;
+    lcrt_slots_release(&engine->slots, sequence->slot, lcrt_engine_now(engine));
+    if (closed) {
+        (void)lcrt_engine_drop(engine, sequence->slot);
+    }
     sequence->slot = -1;
+    sequence->leader = 0;
     sequence->n_rows = 0;
 }
 

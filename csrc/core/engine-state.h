@@ -11,6 +11,7 @@
 
 #include "batch.h"
 #include "crew.h"
+#include "engine-tiers.h"
 #include "lcrt/engine.h"
 #include "pace.h"
 #include "ring.h"
@@ -40,6 +41,8 @@ typedef struct lcrt_cancel {
 typedef struct lcrt_engine_counters {
     atomic_int_fast32_t n_running;
     atomic_int_fast64_t n_steps, n_rows, n_prefill_rows, decode_ns, sample_ns, step_ns, n_moves;
+    atomic_int_fast64_t n_prompt, n_cached, n_taken, n_shared, n_joined;
+    atomic_int_fast64_t n_masks, n_mask_waits, mask_ns, mask_wait_ns, n_forced;
 } lcrt_engine_counters;
 
 /* One row of logits and whose it is. */
@@ -75,6 +78,7 @@ struct lcrt_engine {
     int32_t n_running;
     lcrt_sequence **owners; /* of each slot; NULL when idle */
     lcrt_slots slots;
+    lcrt_keeper keeper;
     bool admission_held; /* a job lost its cells; none gets a slot until one has ended */
     int32_t n_gap_steps; /* for how many steps active ids have had gaps; below 0: not to be closed */
 
@@ -88,9 +92,16 @@ struct lcrt_engine {
     lcrt_draw *draws;
     int32_t n_draws;
     lcrt_pace pace;
+    lcrt_sequence **masking; /* whose masks are being computed */
+    int32_t n_masking;
+    lcrt_crew *mask_crew;
     bool unsynced; /* a decode without outputs may still be running on the device */
+    bool untold;     /* events are in the ring that the reader has not been woken for ... */
+    bool urgent;     /* ... one of them begins or ends a job */
+    int64_t told_ns; /* when it was woken last */
     lcrt_crew *crew;
     double draw_ns; /* what sampling one row costs; 0: not measured */
+    double copy_ns; /* what copying one token between split streams costs; 0: not measured */
 };
 
 /* Everything but the thread; a test calls step itself. */
@@ -99,6 +110,9 @@ lcrt_status lcrt_engine_open(const lcrt_backend *backend, const lcrt_engine_para
 
 /* One step. False when there was nothing to do: then only a ring of the bell can change that. */
 bool lcrt_engine_step(lcrt_engine *engine);
+
+/* Ends the thread. Nothing may be submitted any more. */
+void lcrt_engine_halt(lcrt_engine *engine);
 
 /* engine-jobs.c: jobs between the rings, the lists and the slots. */
 int64_t lcrt_engine_now(const lcrt_engine *engine);
@@ -114,18 +128,31 @@ void lcrt_engine_preempt(lcrt_engine *engine, lcrt_sequence *sequence);
 /* Frees every job there is. */
 void lcrt_engine_drop_jobs(lcrt_engine *engine);
 
+/* engine-grammar.c: the masks of sequences that will have a row of logits in this pass.
+ * Between the two nothing else touches these sequences' grammars, and none may be freed. */
+void lcrt_engine_masks_begin(lcrt_engine *engine);
+void lcrt_engine_masks_end(lcrt_engine *engine);
+/* Where a pass wants as many rows of each sequence, streams that know more than one token
+ * get no more than the others. */
+void lcrt_engine_level_streams(lcrt_engine *engine);
+
 /* engine-room.c: slots and cells. */
 int32_t lcrt_engine_held(const lcrt_engine *engine, const lcrt_sequence *sequence);
 bool lcrt_engine_decoding(const lcrt_engine *engine, const lcrt_sequence *sequence);
 /* Cells that hold nothing; INT32_MAX where sequences do not share them. */
 int32_t lcrt_engine_free_cells(const lcrt_engine *engine);
-/* Gives slots to jobs that wait. */
-void lcrt_engine_admit(lcrt_engine *engine);
 /* Where the backend likes it, makes the ids of active slots follow each other: at once when
  * one begins, else when the gap has stayed for some steps. */
 void lcrt_engine_close_gaps(lcrt_engine *engine);
+/* Whether the pool has room for one more job beside the running ones; of its tokens,
+ * n_busy are in cells that these have or will have. */
+bool lcrt_engine_fits(const lcrt_engine *engine, const lcrt_sequence *sequence, int32_t n_busy);
 /* Forgets the content of a slot, in the backend too. */
 lcrt_status lcrt_engine_drop(lcrt_engine *engine, int32_t slot);
+/* An idle slot is about to lose what it holds beyond its first n_kept tokens. */
+void lcrt_engine_lose(lcrt_engine *engine, int32_t slot, int32_t n_kept);
+/* Both of these, where a slot holds anything. */
+lcrt_status lcrt_engine_evict(lcrt_engine *engine, int32_t slot);
 /* Drops what idle slots hold until n cells are free or there is nothing left to drop. */
 void lcrt_engine_free_idle(lcrt_engine *engine, int32_t n);
 /* Makes room in every context that is full. */
@@ -133,5 +160,11 @@ void lcrt_engine_shift_full(lcrt_engine *engine);
 /* The backend has no cells for the batch. Changes something that makes another try
  * worthwhile: lowers *n_prompt_max, frees cells or ends a job. */
 void lcrt_engine_make_room(lcrt_engine *engine, int32_t *n_prompt_max);
+
+/* engine-share.c: where the beginning of a job comes from. */
+/* Gives slots to jobs that wait, and lets jobs go on that waited for another one's prompt. */
+void lcrt_engine_admit(lcrt_engine *engine);
+/* Rows that a running job can use; 0 while it waits for another one's prompt. */
+int32_t lcrt_engine_wanted(const lcrt_engine *engine, const lcrt_sequence *sequence);
 
 #endif

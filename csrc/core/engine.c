@@ -16,16 +16,18 @@ static int32_t collect_shares(lcrt_engine *engine) {
     for (int32_t i = 0; i < engine->n_running; i++) {
         lcrt_sequence *sequence = engine->running[i];
         sequence->n_rows = 0;
-        if (sequence->blocked) {
+        int32_t n_rows = sequence->blocked ? 0 : lcrt_engine_wanted(engine, sequence);
+        if (n_rows == 0) {
             continue;
         }
         lcrt_share *share = &engine->shares[engine->n_shares];
         share->decoding = lcrt_engine_decoding(engine, sequence);
-        share->n_wanted = sequence->n_tokens - lcrt_engine_held(engine, sequence);
+        share->n_wanted = n_rows;
         engine->sharing[engine->n_shares++] = sequence;
         engine->n_streams += share->decoding;
         n_wanted += share->n_wanted;
     }
+    lcrt_engine_level_streams(engine);
     int32_t n_batch = engine->backend.info.n_batch;
     return n_wanted < n_batch ? (int32_t)n_wanted : n_batch;
 }
@@ -54,6 +56,7 @@ static void divide(lcrt_engine *engine, int32_t n_prompt_max) {
         .n_batch = info->n_batch,
         .n_chunk = n_chunk > 0 ? n_chunk : lcrt_pace_chunk(&engine->pace, engine->n_streams),
         .n_round = info->n_chunk,
+        .even = info->consecutive,
         .n_decode = INT32_MAX,
         .n_prompt = n_prompt_max,
         .n_free = lcrt_engine_free_cells(engine),
@@ -132,11 +135,13 @@ static void collect_draws(lcrt_engine *engine, int64_t row_ns) {
         if (sequence->row_ns == 0) {
             sequence->row_ns = row_ns;
             sequence->usage.queued_ns = row_ns - sequence->submit_ns;
+            add(&engine->counters.n_prompt, sequence->usage.n_prompt);
+            add(&engine->counters.n_cached, sequence->usage.n_cached);
         }
         int32_t n_rows = sequence->n_rows;
         row += n_rows;
         const int32_t *tokens = sequence->tokens + lcrt_engine_held(engine, sequence);
-        lcrt_status status = lcrt_prefix_add(engine->slots.prefix, sequence->slot, tokens, n_rows);
+        lcrt_status status = lcrt_slots_add(&engine->slots, sequence->slot, tokens, n_rows);
         const float *logits = NULL;
         if (status == LCRT_OK && engine->rows[row - 1].output) {
             logits = engine->backend.vtable->logits(engine->backend.self, row - 1);
@@ -180,6 +185,8 @@ static void advance(lcrt_engine *engine) {
     for (int32_t i = 0; i < engine->n_draws; i++) {
         lcrt_sequence *sequence = engine->draws[i].sequence;
         lcrt_sequence_advance(sequence, &engine->backend, can_shift, now_ns);
+        int32_t n_forced = sequence->n_known - (sequence->sampled >= 0);
+        add(&engine->counters.n_forced, n_forced > 0 ? n_forced : 0);
         if (sequence->finish != LCRT_FINISH_NONE) {
             lcrt_engine_retire(engine, sequence);
         }
@@ -208,6 +215,19 @@ static void fail_batch(lcrt_engine *engine, lcrt_status status) {
     }
 }
 
+/* Wakes the reader: at once for the beginning and the end of a job and before anything that
+ * takes longer, else at intervals. A wake costs three processes some of the processors that
+ * compute, and nobody sees text come faster. */
+static void tell(lcrt_engine *engine, bool at_once) {
+    int64_t now_ns = lcrt_engine_now(engine);
+    bool due = now_ns - engine->told_ns >= engine->params.wake_interval_ns;
+    if (engine->untold && (at_once || engine->urgent || due)) {
+        engine->untold = engine->urgent = false;
+        engine->told_ns = now_ns;
+        lcrt_signal_set(&engine->signal);
+    }
+}
+
 /* Composes until the backend has room. False when nobody wants rows and nobody has left. */
 static bool run_batch(lcrt_engine *engine) {
     int32_t n_running = engine->n_running;
@@ -220,22 +240,28 @@ static bool run_batch(lcrt_engine *engine) {
         if (engine->n_shares == 0) {
             return engine->n_running != n_running;
         }
+        tell(engine, engine->n_prompt_rows > 0);
         begin_ns = lcrt_engine_now(engine);
+        lcrt_engine_masks_begin(engine);
         status = decode(engine);
         if (status != LCRT_ERR_FULL) {
             break;
         }
+        lcrt_engine_masks_end(engine);
         lcrt_engine_make_room(engine, &n_prompt_max);
     }
-    if (status == LCRT_ERR_CANCELLED) {
-        return true;
+    if (status == LCRT_OK) {
+        collect_draws(engine, begin_ns);
+        measure(engine, lcrt_engine_now(engine) - begin_ns);
+        lcrt_engine_take_checkpoints(engine);
     }
+    lcrt_engine_masks_end(engine);
     if (status != LCRT_OK) {
-        fail_batch(engine, status);
+        if (status != LCRT_ERR_CANCELLED) {
+            fail_batch(engine, status);
+        }
         return true;
     }
-    collect_draws(engine, begin_ns);
-    measure(engine, lcrt_engine_now(engine) - begin_ns);
     sample(engine);
     advance(engine);
     return true;
@@ -245,12 +271,12 @@ bool lcrt_engine_step(lcrt_engine *engine) {
     int64_t begin_ns = lcrt_engine_now(engine);
     lcrt_engine_take_commands(engine);
     int32_t n_written = lcrt_engine_write_events(engine);
+    lcrt_engine_tiers_settle(engine);
     lcrt_engine_admit(engine);
     bool worked = run_batch(engine);
     n_written += lcrt_engine_write_events(engine);
-    if (n_written > 0) {
-        lcrt_signal_set(&engine->signal);
-    }
+    engine->untold = engine->untold || n_written > 0;
+    tell(engine, !worked);
     atomic_store_explicit(&engine->counters.n_running, engine->n_running, memory_order_relaxed);
     if (worked) {
         add(&engine->counters.n_steps, 1);

@@ -55,6 +55,7 @@ static lcrt_status move(lcrt_slots *slots, const lcrt_backend *backend, int32_t 
     return LCRT_OK;
 }
 
+/* A slot that is not active and has no content, -1 without any. */
 static int32_t empty_place(const lcrt_slots *slots) {
     for (int32_t i = 0; i < slots->n; i++) {
         if (!slots->slots[i].active && lcrt_slots_held(slots, i) == 0) {
@@ -64,36 +65,15 @@ static int32_t empty_place(const lcrt_slots *slots) {
     return -1;
 }
 
-/* A slot that is not active and has no content; the idle one released first loses its own
- * if need be. */
-static lcrt_status make_empty(lcrt_slots *slots, const lcrt_backend *backend, int32_t *out) {
-    *out = empty_place(slots);
-    if (*out >= 0) {
-        return LCRT_OK;
-    }
-    *out = lcrt_slots_oldest(slots);
-    if (*out < 0) {
-        return LCRT_ERR_FULL;
-    }
-    lcrt_status status = backend->vtable->trim(backend->self, slots->slots[*out].id, 0, -1);
-    if (status == LCRT_OK) {
-        lcrt_slots_clear(slots, *out);
-    }
-    return status;
-}
-
-/* An active slot takes the id of another one, whose content goes elsewhere or is dropped. */
+/* An active slot takes the id of another one, whose content goes to an empty one. */
 static lcrt_status take_id(lcrt_slots *slots, const lcrt_backend *backend, int32_t active, int32_t other,
                            int64_t *n_moves) {
     if (lcrt_slots_held(slots, active) == 0) {
         return move(slots, backend, other, active, n_moves);
     }
     if (lcrt_slots_held(slots, other) > 0) {
-        int32_t empty;
-        lcrt_status status = make_empty(slots, backend, &empty);
-        if (status == LCRT_OK && empty != other) {
-            status = move(slots, backend, other, empty, n_moves);
-        }
+        int32_t empty = empty_place(slots);
+        lcrt_status status = empty < 0 ? LCRT_ERR_FULL : move(slots, backend, other, empty, n_moves);
         if (status != LCRT_OK) {
             return status;
         }

@@ -45,6 +45,7 @@ static void copy_limits(lcrt_sequence *sequence, const lcrt_job *job, int32_t n_
     sequence->n_top = job->n_logprobs;
     sequence->usage.n_prompt = job->n_tokens;
     sequence->slot = -1;
+    sequence->mark = INT32_MAX;
 }
 
 static lcrt_status copy_tokens(lcrt_sequence *sequence, const lcrt_job *job) {
@@ -86,6 +87,10 @@ lcrt_status lcrt_sequence_init(const lcrt_job *job, const lcrt_backend_info *inf
         status = make_sampler(sequence, job, info->n_vocab);
     }
     if (status == LCRT_OK) {
+        /* A token that no logits were computed for has no probability to tell of. */
+        status = lcrt_guided_init(&sequence->guided, &job->grammar, info->n_vocab, job->n_logprobs < 0);
+    }
+    if (status == LCRT_OK) {
         status = lcrt_output_init(&sequence->output, job->stops, job->n_stops, job->n_logprobs + 1);
     }
     if (status != LCRT_OK) {
@@ -100,13 +105,17 @@ void lcrt_sequence_free(lcrt_sequence *sequence) {
     if (sequence != NULL) {
         lcrt_output_free(&sequence->output);
         lcrt_sampler_free(sequence->sampler);
+        lcrt_guided_free(&sequence->guided);
         free(sequence->tokens);
         free(sequence);
     }
 }
 
 void lcrt_sequence_sample(lcrt_sequence *sequence, const float *logits, int32_t n_vocab) {
-    int32_t token = lcrt_sampler_sample(sequence->sampler, logits, NULL);
+    int32_t token = -1;
+    if (sequence->guided.status == LCRT_OK && sequence->guided.n_forced == 0) {
+        token = lcrt_sampler_sample(sequence->sampler, logits, lcrt_guided_mask(&sequence->guided));
+    }
     sequence->sampled = token;
     if (token < 0) {
         return;
@@ -142,22 +151,90 @@ static lcrt_status append(lcrt_sequence *sequence, int32_t token) {
 }
 
 /* The token's bytes go through the output. */
-static lcrt_status put_piece(lcrt_sequence *sequence, const lcrt_backend *backend, bool *stopped) {
+static lcrt_status put_piece(lcrt_sequence *sequence, const lcrt_backend *backend, int32_t token, bool *stopped) {
     char *place = lcrt_output_place(&sequence->output, PIECE_LEN);
     if (place == NULL) {
         return LCRT_ERR_NO_MEMORY;
     }
-    int32_t len = backend->vtable->piece(backend->self, sequence->sampled, sequence->special, place, PIECE_LEN);
+    int32_t len = backend->vtable->piece(backend->self, token, sequence->special, place, PIECE_LEN);
     if (len < 0) {
         int32_t cap = -len;
         place = lcrt_output_place(&sequence->output, cap);
         if (place == NULL) {
             return LCRT_ERR_NO_MEMORY;
         }
-        len = backend->vtable->piece(backend->self, sequence->sampled, sequence->special, place, cap);
+        len = backend->vtable->piece(backend->self, token, sequence->special, place, cap);
     }
     len = len < 0 ? 0 : len;
-    return lcrt_output_add(&sequence->output, sequence->sampled, len, sequence->logprobs, stopped);
+    return lcrt_output_add(&sequence->output, token, len, sequence->logprobs, stopped);
+}
+
+/* Puts a token at the end of the answer. *finish: why it is the last one. */
+static lcrt_status take(lcrt_sequence *sequence, const lcrt_backend *backend, int32_t token, lcrt_finish *finish) {
+    bool stopped = false, complete = false;
+    lcrt_status status = append(sequence, token);
+    if (status == LCRT_OK) {
+        status = put_piece(sequence, backend, token, &stopped);
+    }
+    if (status == LCRT_OK && lcrt_guided_is_on(&sequence->guided)) {
+        status = lcrt_guided_accept(&sequence->guided, token, &complete);
+    }
+    if (status != LCRT_OK) {
+        return status;
+    }
+    sequence->usage.n_sampled++;
+    sequence->usage.n_generated++;
+    bool spent = sequence->max_tokens >= 0 && sequence->usage.n_generated >= sequence->max_tokens;
+    if (stopped || complete) {
+        *finish = LCRT_FINISH_STOP;
+    } else if (spent) {
+        *finish = LCRT_FINISH_LENGTH;
+    }
+    return LCRT_OK;
+}
+
+/* Takes the tokens that were found to be forced, as far as the context reaches. */
+static lcrt_status take_forced(lcrt_sequence *sequence, const lcrt_backend *backend, lcrt_finish *finish) {
+    lcrt_guided *guided = &sequence->guided;
+    lcrt_status status = LCRT_OK;
+    int32_t n = guided->n_forced;
+    guided->n_forced = 0;
+    for (int32_t i = 0; i < n && status == LCRT_OK && *finish == LCRT_FINISH_NONE; i++) {
+        if (sequence->n_tokens >= sequence->n_ctx) {
+            break;
+        }
+        lcrt_sampler_accept(sequence->sampler, guided->forced[i]);
+        status = take(sequence, backend, guided->forced[i], finish);
+    }
+    return status;
+}
+
+/* Takes the sampled token and what it forces. */
+static lcrt_status take_sampled(lcrt_sequence *sequence, const lcrt_backend *backend, lcrt_finish *finish) {
+    lcrt_guided *guided = &sequence->guided;
+    bool ends = !sequence->ignore_eog || lcrt_guided_is_on(guided);
+    if (ends && backend->vtable->is_eog(backend->self, sequence->sampled)) {
+        sequence->usage.n_sampled++;
+        *finish = LCRT_FINISH_STOP;
+        return LCRT_OK;
+    }
+    lcrt_status status = take(sequence, backend, sequence->sampled, finish);
+    if (status == LCRT_OK && *finish == LCRT_FINISH_NONE && lcrt_guided_is_on(guided)) {
+        lcrt_guided_force(guided);
+        status = take_forced(sequence, backend, finish);
+    }
+    return status;
+}
+
+/* What the step has brought: a token, forced ones, or a reason why there is none. */
+static lcrt_status take_all(lcrt_sequence *sequence, const lcrt_backend *backend, lcrt_finish *finish) {
+    if (sequence->guided.status != LCRT_OK) {
+        return sequence->guided.status;
+    }
+    if (sequence->guided.n_forced > 0) {
+        return take_forced(sequence, backend, finish);
+    }
+    return sequence->sampled >= 0 ? take_sampled(sequence, backend, finish) : LCRT_ERR_BACKEND;
 }
 
 void lcrt_sequence_advance(lcrt_sequence *sequence, const lcrt_backend *backend, bool can_shift, int64_t now_ns) {
@@ -166,30 +243,16 @@ void lcrt_sequence_advance(lcrt_sequence *sequence, const lcrt_backend *backend,
         sequence->start_ns = now_ns;
         sequence->usage.prefill_ns = now_ns - sequence->row_ns;
     }
-    if (sequence->sampled < 0) {
-        lcrt_sequence_finish(sequence, LCRT_FINISH_ERROR, LCRT_ERR_BACKEND, now_ns);
-        return;
-    }
-    sequence->usage.n_sampled++;
-    if (!sequence->ignore_eog && backend->vtable->is_eog(backend->self, sequence->sampled)) {
-        lcrt_sequence_finish(sequence, LCRT_FINISH_STOP, LCRT_OK, now_ns);
-        return;
-    }
-    bool stopped = false;
-    lcrt_status status = append(sequence, sequence->sampled);
-    if (status == LCRT_OK) {
-        status = put_piece(sequence, backend, &stopped);
-    }
+    lcrt_finish finish = LCRT_FINISH_NONE;
+    int32_t n_tokens = sequence->n_tokens;
+    lcrt_status status = take_all(sequence, backend, &finish);
+    sequence->n_known = sequence->n_tokens - n_tokens;
+    bool full = sequence->n_tokens >= sequence->n_ctx && !(sequence->shift && can_shift);
     if (status != LCRT_OK) {
         lcrt_sequence_finish(sequence, LCRT_FINISH_ERROR, status, now_ns);
-        return;
-    }
-    sequence->usage.n_generated++;
-    bool spent = sequence->max_tokens >= 0 && sequence->usage.n_generated >= sequence->max_tokens;
-    bool full = sequence->n_tokens >= sequence->n_ctx && !(sequence->shift && can_shift);
-    if (stopped) {
-        lcrt_sequence_finish(sequence, LCRT_FINISH_STOP, LCRT_OK, now_ns);
-    } else if (spent || full) {
+    } else if (finish != LCRT_FINISH_NONE) {
+        lcrt_sequence_finish(sequence, finish, LCRT_OK, now_ns);
+    } else if (full) {
         lcrt_sequence_finish(sequence, LCRT_FINISH_LENGTH, LCRT_OK, now_ns);
     }
 }

@@ -1,29 +1,37 @@
-/* slots.h -- who owns which slot, what idle ones still hold, and their sequence ids.
+/* slots.h -- who owns which slot, what each holds, and their sequence ids.
  *
- * Engine thread only. A slot keeps its tokens when its job has ended, for the next one.
+ * Engine thread only. A slot keeps its tokens when its job has ended, for later ones.
  * Slots and sequence ids are numbered 0 .. n - 1 and paired one to one; the pairing
- * changes when content moves. */
+ * changes when content moves. These functions keep the books; what they note has been
+ * done in the backend by the caller. */
 #ifndef LCRT_SLOTS_H
 #define LCRT_SLOTS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cells.h"
 #include "lcrt/backend.h"
 #include "lcrt/prefix.h"
 
 typedef struct lcrt_slot {
-    int32_t id;    /* sequence id in the backend */
-    bool busy;     /* some job's */
-    bool active;   /* busy, and has content or rows in this step */
-    uint64_t used; /* when it was released; 0: never, or its content is gone */
+    int32_t id;       /* sequence id in the backend */
+    bool busy;        /* some job's */
+    bool active;      /* busy, and has content or rows in this step */
+    bool closed;      /* its job's content is for nobody else, and goes with it */
+    int32_t n_prompt; /* of what it holds, tokens that a client sent */
+    int32_t n_uses;   /* prompts that have found their beginning here */
+    int64_t used_ns;  /* clock when it was released */
+    uint64_t used;    /* order of release; 0: never, or its content is gone */
 } lcrt_slot;
 
 typedef struct lcrt_slots {
     int32_t n;
     lcrt_slot *slots;
     int32_t *by_id;      /* slot of each id */
+    int32_t *n_shared;   /* of each slot, what the last look-up has found */
     lcrt_prefix *prefix; /* what each slot holds */
+    lcrt_cells cells;    /* ... and where, if the pool is common */
     uint64_t tick;
 } lcrt_slots;
 
@@ -33,21 +41,32 @@ void lcrt_slots_free(lcrt_slots *slots);
 /* Tokens that a slot holds. */
 int32_t lcrt_slots_held(const lcrt_slots *slots, int32_t slot);
 
-/* The best idle slot for tokens, -1 when all are busy. *n_shared: how many of them it
- * holds and need not be computed, at most n_tokens - 1. can_trim: part of its content can
- * be kept. Less than a tenth of the tokens is not worth another job's content: then the
- * least recently used slot is chosen. */
-int32_t lcrt_slots_find(const lcrt_slots *slots, const int32_t *tokens, int32_t n_tokens, bool can_trim,
-                        int32_t *n_shared);
+void lcrt_slots_claim(lcrt_slots *slots, int32_t slot, bool closed);
+void lcrt_slots_release(lcrt_slots *slots, int32_t slot, int64_t now_ns);
 
-void lcrt_slots_claim(lcrt_slots *slots, int32_t slot);
-void lcrt_slots_release(lcrt_slots *slots, int32_t slot);
+/* Tokens were computed behind what a slot holds. */
+lcrt_status lcrt_slots_add(lcrt_slots *slots, int32_t slot, const int32_t *tokens, int32_t n_tokens);
 
-/* Forgets the content, which the caller has dropped in the backend. */
-void lcrt_slots_clear(lcrt_slots *slots, int32_t slot);
+/* dst, which was empty, holds the first n tokens of src; common: in the same cells. */
+void lcrt_slots_share(lcrt_slots *slots, int32_t src, int32_t dst, int32_t n, bool common);
 
-/* The idle slot with content that was released first, -1 when there is none. */
-int32_t lcrt_slots_oldest(const lcrt_slots *slots);
+/* An empty slot holds the first n tokens of an entry of the tree, in cells of its own. */
+void lcrt_slots_fill(lcrt_slots *slots, int32_t slot, int32_t entry, int32_t n);
+
+/* A slot holds no more than its first n tokens. */
+void lcrt_slots_trim(lcrt_slots *slots, int32_t slot, int32_t n);
+
+/* A slot has lost its tokens [p0, p1); later ones have moved down. */
+lcrt_status lcrt_slots_cut(lcrt_slots *slots, int32_t slot, int32_t p0, int32_t p1);
+
+/* What an idle slot is worth beyond its first n_kept tokens; see value.h. */
+double lcrt_slots_value(const lcrt_slots *slots, int32_t slot, int32_t n_kept, int64_t now_ns);
+
+/* The idle slot with content whose loss costs least, -1 without any. */
+int32_t lcrt_slots_least(const lcrt_slots *slots, int64_t now_ns);
+
+/* The idle slot whose loss costs least for each cell that it frees, -1 when none frees any. */
+int32_t lcrt_slots_loosest(const lcrt_slots *slots, int64_t now_ns);
 
 /* Exchanges the sequence ids of two slots. */
 void lcrt_slots_swap_ids(lcrt_slots *slots, int32_t a, int32_t b);
@@ -56,8 +75,8 @@ void lcrt_slots_swap_ids(lcrt_slots *slots, int32_t a, int32_t b);
 bool lcrt_slots_compact(const lcrt_slots *slots);
 
 /* Makes them do so with the fewest tokens moved in the backend; *n_moves goes up by the
- * number of moves. Idle content in the way is moved, or dropped where nothing is empty.
- * An error leaves a gap, and every slot with its content. */
+ * number of moves. An error leaves a gap, and every slot with its content. LCRT_ERR_FULL:
+ * no slot is empty, so nothing can be moved out of the way. */
 lcrt_status lcrt_slots_close_gaps(lcrt_slots *slots, const lcrt_backend *backend, int64_t *n_moves);
 
 #endif

@@ -24,6 +24,8 @@ const char *lcrt_status_text(lcrt_status status) {
         return "the forward pass failed";
     case LCRT_ERR_CLOSED:
         return "the engine has stopped";
+    case LCRT_ERR_GRAMMAR:
+        return "the grammar cannot go on";
     }
     return "unknown status";
 }

@@ -60,9 +60,8 @@ static int64_t now_ns(void) {
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-/* Spends what the pass costs; false when interrupted. */
-static bool spend(fake_backend *fake, int32_t n_rows) {
-    int64_t cost = fake->params.step_ns + fake->params.row_ns * n_rows;
+/* Spends so much time; false when interrupted. */
+static bool spend(fake_backend *fake, int64_t cost) {
     if (fake->params.virtual_time || cost == 0) {
         atomic_fetch_add(&fake->clock_ns, cost);
         return true;
@@ -157,7 +156,7 @@ static lcrt_status fake_decode(void *self, const lcrt_row *rows, int32_t n_rows)
     if (refused || (params->unified && fake->cells.n_used + n_rows > params->n_ctx)) {
         return LCRT_ERR_FULL;
     }
-    if (!spend(fake, n_rows)) {
+    if (!spend(fake, params->step_ns + params->row_ns * n_rows)) {
         return LCRT_ERR_CANCELLED;
     }
     compute(fake, rows, n_rows);
@@ -176,7 +175,7 @@ static const float *fake_logits(void *self, int32_t i) {
 static lcrt_status fake_trim(void *self, int32_t seq, int32_t p0, int32_t p1) {
     fake_backend *fake = self;
     bool whole = p0 == 0 && p1 < 0;
-    if (!whole && !fake->params.can_trim) {
+    if (!whole && (p1 < 0 ? p0 < fake_cells_min(&fake->cells, seq) : !fake->params.can_trim)) {
         return LCRT_ERR_UNSUPPORTED;
     }
     lcrt_status status = fake_cells_trim(&fake->cells, seq, p0, p1);
@@ -194,12 +193,48 @@ static lcrt_status fake_shift(void *self, int32_t seq, int32_t p0, int32_t p1, i
 
 static lcrt_status fake_share(void *self, int32_t src, int32_t dst, int32_t n) {
     fake_backend *fake = self;
-    return fake_cells_share(&fake->cells, src, dst, n);
+    if (n < fake_cells_min(&fake->cells, src)) {
+        return LCRT_ERR_UNSUPPORTED;
+    }
+    lcrt_status status = fake_cells_share(&fake->cells, src, dst, n);
+    if (!fake->params.unified) {
+        (void)spend(fake, fake->params.copy_ns * fake->cells.seqs[src].n_cells);
+    }
+    count(fake, NULL, 0);
+    return status;
 }
 
 static lcrt_status fake_move(void *self, int32_t src, int32_t dst) {
     fake_backend *fake = self;
     lcrt_status status = fake_cells_move(&fake->cells, src, dst);
+    count(fake, NULL, 0);
+    return status;
+}
+
+static int32_t fake_trim_min(void *self, int32_t seq) {
+    const fake_backend *fake = self;
+    return fake_cells_min(&fake->cells, seq);
+}
+
+static size_t fake_state_size(void *self, int32_t seq, bool part) {
+    const fake_backend *fake = self;
+    return fake->params.can_store ? fake_cells_size(&fake->cells, seq, part) : 0;
+}
+
+static lcrt_status fake_state_get(void *self, int32_t seq, bool part, uint8_t *out, size_t cap, size_t *len) {
+    const fake_backend *fake = self;
+    *len = fake_state_size(self, seq, part);
+    if (*len == 0 || *len > cap) {
+        return LCRT_ERR_BACKEND;
+    }
+    fake_cells_get(&fake->cells, seq, part, out);
+    return LCRT_OK;
+}
+
+static lcrt_status fake_state_set(void *self, int32_t seq, bool part, const uint8_t *data, size_t len) {
+    fake_backend *fake = self;
+    int64_t n_max = fake->params.unified ? fake->params.n_ctx : -1;
+    lcrt_status status = fake_cells_set(&fake->cells, seq, part, data, len, n_max);
     count(fake, NULL, 0);
     return status;
 }
@@ -229,6 +264,10 @@ const lcrt_backend_vtable fake_vtable = {
     .shift = fake_shift,
     .share = fake_share,
     .move = fake_move,
+    .trim_min = fake_trim_min,
+    .state_size = fake_state_size,
+    .state_get = fake_state_get,
+    .state_set = fake_state_set,
     .piece = fake_piece,
     .is_eog = fake_is_eog,
     .interrupt = fake_interrupt,

@@ -34,6 +34,7 @@ lcrt_fake_params lcrt_fake_params_default(void) {
         .unified = true,
         .can_trim = true,
         .can_shift = true,
+        .can_store = true,
     };
 }
 
@@ -65,7 +66,9 @@ static lcrt_status allocate(fake_backend *fake) {
         memcpy(fake->script, params->script, script_len);
         fake->params.script = fake->script;
     }
-    return fake_cells_init(&fake->cells, params->n_seq_max, params->n_ctx_seq);
+    lcrt_status status = fake_cells_init(&fake->cells, params->n_seq_max, params->n_ctx_seq, params->unified);
+    fake->cells.n_back = params->can_trim ? -1 : params->n_back;
+    return status;
 }
 
 lcrt_status lcrt_backend_fake(const lcrt_fake_params *params, lcrt_backend *out) {
@@ -100,6 +103,7 @@ lcrt_status lcrt_backend_fake(const lcrt_fake_params *params, lcrt_backend *out)
                 .unified = params->unified,
                 .consecutive = params->consecutive,
                 .can_trim = params->can_trim,
+                .can_store = params->can_store,
                 .can_shift = params->can_shift,
             },
     };

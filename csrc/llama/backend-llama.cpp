@@ -114,13 +114,6 @@ bool valid_seq(const context *ctx, int32_t seq) {
     return seq >= 0 && seq < ctx->info.n_seq_max;
 }
 
-/* A window forgets old positions; rolling back is only possible while the window's are all there. */
-bool window_reaches(const context *ctx, int32_t seq, int32_t p0) {
-    const int32_t n_swa = ctx->model->info.n_swa;
-    const llama_pos pos_min = llama_memory_seq_pos_min(ctx->memory, seq);
-    return n_swa == 0 || pos_min <= 0 || pos_min < p0 - n_swa;
-}
-
 lcrt_status trim(void *self, int32_t seq, int32_t p0, int32_t p1) {
     context *ctx = of(self);
     return lcrt::guarded([&] {
@@ -134,7 +127,7 @@ lcrt_status trim(void *self, int32_t seq, int32_t p0, int32_t p1) {
         if (p0 <= 0 && tail) {
             return llama_memory_seq_rm(ctx->memory, seq, -1, -1) ? LCRT_OK : LCRT_ERR_BACKEND;
         }
-        if (!ctx->info.can_trim || (tail && !window_reaches(ctx, seq, p0))) {
+        if (tail ? p0 < lcrt::trim_min(self, seq) : !ctx->info.can_trim) {
             return LCRT_ERR_UNSUPPORTED;
         }
         return llama_memory_seq_rm(ctx->memory, seq, p0, p1) ? LCRT_OK : LCRT_ERR_UNSUPPORTED;
@@ -181,7 +174,7 @@ lcrt_status share(void *self, int32_t src, int32_t dst, int32_t n) {
         if (n == 0 || last < 0) {
             return LCRT_OK;
         }
-        if (!whole && (!ctx->info.can_trim || !window_reaches(ctx, src, n))) {
+        if (!whole && n < lcrt::trim_min(self, src)) {
             return LCRT_ERR_UNSUPPORTED;
         }
         if (ctx->info.unified) {
@@ -237,7 +230,7 @@ void free_context(void *self) {
 
 namespace lcrt {
 
-const lcrt_backend_vtable context_vtable = {decode, logits, trim,   shift,     share,
-                                            move,   piece,  is_eog, interrupt, free_context};
+const lcrt_backend_vtable context_vtable = {decode,     logits,    trim,      shift, share,  move,      trim_min,
+                                            state_size, state_get, state_set, piece, is_eog, interrupt, free_context};
 
 } // namespace lcrt

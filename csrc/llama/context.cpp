@@ -144,7 +144,7 @@ lcrt_status make_llama(const request &req, const llama_context_params &params, c
     return LCRT_OK;
 }
 
-/* Recurrent state has no positions to go back to. Sliding windows can be trimmed while they reach far enough. */
+/* Recurrent state has no positions to go back to. Sliding windows can be trimmed only while they reach far enough. */
 void set_info(const request &req, const lcrt::kv_plan &plan, context *ctx) {
     const lcrt_model_info &model = req.model->info;
     lcrt_backend_info &info = ctx->info;
@@ -156,7 +156,10 @@ void set_info(const request &req, const lcrt::kv_plan &plan, context *ctx) {
     info.n_parallel = req.params.n_threads;
     info.unified = plan.unified;
     info.consecutive = !plan.unified;
-    info.can_trim = !model.recurrent && !model.hybrid;
+    ctx->n_window = req.params.swa_full ? 0 : model.n_swa;
+    ctx->goes_back = !model.recurrent && !model.hybrid && lcrt::probe_trim(ctx);
+    info.can_trim = ctx->goes_back && ctx->n_window == 0;
+    info.can_store = true;
     info.can_shift = info.can_trim && llama_memory_can_shift(ctx->memory);
     info.n_chunk = llama_supports_gpu_offload() || req.params.flash_attention == 0 ? 0 : n_chunk_host;
     ctx->n_outputs_max = req.params.n_outputs;

@@ -32,6 +32,8 @@ struct context {
     llama_memory_t memory = nullptr;
     lcrt_backend_info info = {};
     int32_t n_outputs_max = 0;
+    int32_t n_window = 0;   /* positions that a sliding window keeps; 0: all are kept */
+    bool goes_back = false; /* the newest positions can be forgotten one by one */
     std::atomic<bool> interrupted{false};
     thread_pool threads;
     std::vector<uint8_t> state;      /* one sequence on its way to another stream */
@@ -51,6 +53,14 @@ struct context {
 };
 
 extern const lcrt_backend_vtable context_vtable;
+
+/* state.cpp: what is behind these names in backend.h, and what the memory can do. */
+int32_t trim_min(void *self, int32_t seq);
+size_t state_size(void *self, int32_t seq, bool part);
+lcrt_status state_get(void *self, int32_t seq, bool part, uint8_t *out, size_t cap, size_t *len);
+lcrt_status state_set(void *self, int32_t seq, bool part, const uint8_t *data, size_t len);
+/* Finds out by a pass over two tokens whether one of them can be forgotten; the memory is empty before and after. */
+bool probe_trim(context *ctx);
 
 } // namespace lcrt
 

@@ -97,6 +97,10 @@ kv_plan kv_plan_choose(lcrt_kv_layout wanted, int32_t n_ctx, int32_t n_parallel,
 /* False, with the bytes needed and free, when a context would not fit into host memory. */
 bool fits_host(const lcrt_model *model, const llama_context_params &params, uint64_t *needed, uint64_t *available);
 
+/* Calls run on a thread with a stack of that many bytes, of which only what is used becomes memory, and waits for it.
+ * run must not throw. False when there is no such thread. */
+bool run_on_deep_stack(size_t stack_size, void (*run)(void *data), void *data);
+
 /* Runs f and turns what it throws into a status. */
 template <class F> lcrt_status guarded(char *err, size_t cap, F f) noexcept {
     try {

@@ -14,25 +14,28 @@ int64_t grouped(int64_t n) {
     return (n + cell_group - 1) / cell_group * cell_group;
 }
 
-uint64_t breakdown_total(const llama_context *ctx) {
-    uint64_t total = 0;
-    for (const auto &[type, data] : llama_get_memory_breakdown(ctx)) {
-        total += data.context + data.compute;
-    }
-    return total;
-}
+/* Bytes of a context: what it remembers, and what a pass needs. */
+struct footprint {
+    double memory = 0;
+    double compute = 0;
+};
 
-/* Bytes of a context of that many cells, found by making it; 0 when that failed. */
-uint64_t measure(const lcrt_model *model, llama_context_params params, int64_t n_cells) {
+/* Of a context of one sequence with that many cells, found by making it; false when that failed. */
+bool measure(const lcrt_model *model, llama_context_params params, int64_t n_cells, footprint *out) {
     const lcrt::attempt attempt;
     params.n_ctx = static_cast<uint32_t>(n_cells);
+    params.n_seq_max = 1;
+    params.kv_unified = true;
     llama_context *ctx = llama_init_from_model(model->llama, params);
     if (ctx == nullptr) {
-        return 0;
+        return false;
     }
-    const uint64_t total = breakdown_total(ctx);
+    for (const auto &[type, data] : llama_get_memory_breakdown(ctx)) {
+        out->memory += static_cast<double>(data.context);
+        out->compute += static_cast<double>(data.compute);
+    }
     llama_free(ctx);
-    return total;
+    return true;
 }
 
 /* A number of the model's metadata, fallback when it is absent or one for each layer. */
@@ -60,8 +63,20 @@ uint64_t upper_bound(const lcrt_model *model, const llama_context_params &params
     const uint64_t value = number(model, ".attention.value_length", size) * n_head_kv;
     const uint64_t row = ggml_row_size(params.type_k, static_cast<int64_t>(key)) +
                          ggml_row_size(params.type_v, static_cast<int64_t>(value));
-    const uint64_t mask = uint64_t{params.n_ubatch} * 6; /* two copies, at most four bytes each, shared by layers */
+    const uint64_t mask =
+        uint64_t{std::min(params.n_ubatch, 1U << 16)} * 6; /* two copies, at most four bytes each, shared by layers */
     return (row * static_cast<uint64_t>(info.n_layer) + mask) * params.n_ctx;
+}
+
+/* Follows the line through two measured footprints to all cells. What does not grow with the cells, windows and
+ * recurrent state, every sequence has for itself; all of it is at most bound. */
+double extrapolate(const footprint &small, const footprint &large, int64_t step, const llama_context_params &params,
+                   uint64_t bound) {
+    const double steps = static_cast<double>(params.n_ctx) / static_cast<double>(step);
+    const double grows = std::max(large.memory - small.memory, 0.0);
+    const double fixed = std::max(small.memory - grows, 0.0) * params.n_seq_max;
+    const double compute = small.compute + std::max(large.compute - small.compute, 0.0) * (steps - 1);
+    return std::min(fixed + grows * steps, static_cast<double>(bound)) + compute;
 }
 
 } // namespace
@@ -81,23 +96,29 @@ kv_plan kv_plan_choose(lcrt_kv_layout wanted, int32_t n_ctx, int32_t n_parallel,
     return {grouped(n_ctx_seq) * n_parallel, static_cast<int32_t>(n_ctx_seq), false};
 }
 
-/* Host memory is handed out without being there, so a refusal must come before. The rough bound
- * costs nothing; only when it does not fit are two small contexts made and the line through them followed. */
+/* Host memory is handed out without being there, so a refusal must come before. The rough bound costs nothing; where
+ * it does not fit, two small contexts are made and the line through them is followed. Those must fit themselves. */
 bool fits_host(const lcrt_model *model, const llama_context_params &params, uint64_t *needed, uint64_t *available) {
     uint64_t total = 0;
+    llama_context_params asked = params;
+    asked.n_ubatch = std::min(params.n_ubatch, params.n_ctx);
     host_memory(available, &total);
-    *needed = upper_bound(model, params);
+    *needed = upper_bound(model, asked);
     if (!model->on_host || *needed <= *available / 10 * 9) {
         return true;
     }
-    const int64_t step = grouped(2 * int64_t{model->info.n_swa} + params.n_ubatch) * params.n_seq_max;
-    const uint64_t small = measure(model, params, step);
-    const uint64_t large = measure(model, params, 2 * step);
-    if (int64_t{params.n_ctx} <= 2 * step || small == 0 || large < small) {
+    const int64_t step = grouped(2 * int64_t{model->info.n_swa} + asked.n_ubatch);
+    llama_context_params tried = asked;
+    tried.n_ctx = static_cast<uint32_t>(std::min<int64_t>(2 * step, asked.n_ctx));
+    if (int64_t{asked.n_ctx} <= 2 * step || upper_bound(model, tried) > *available) {
+        return *needed <= *available;
+    }
+    footprint small;
+    footprint large;
+    if (!measure(model, asked, step, &small) || !measure(model, asked, 2 * step, &large)) {
         return true;
     }
-    const double per_cell = static_cast<double>(large - small) / static_cast<double>(step);
-    *needed = small + static_cast<uint64_t>(per_cell * static_cast<double>(int64_t{params.n_ctx} - step));
+    *needed = static_cast<uint64_t>(extrapolate(small, large, step, asked, *needed));
     return *needed <= *available;
 }
 

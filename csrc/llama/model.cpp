@@ -28,15 +28,16 @@ bool report_progress(float fraction, void *data) {
 
 /* What can be said about a file before llama.cpp reads it. */
 lcrt_status look_at(const char *path, uint64_t *size, char *err, size_t cap) {
-    struct stat facts;
+    struct stat facts = {};
     errno = 0;
-    std::ifstream file(path, std::ios::binary);
-    if (!file || stat(path, &facts) != 0) {
-        lcrt::set_error(err, cap, "cannot open `%s`: %s", path, std::strerror(errno));
+    const bool found = stat(path, &facts) == 0;
+    if (found && !S_ISREG(facts.st_mode)) { /* opening a pipe would wait for its writer */
+        lcrt::set_error(err, cap, "cannot open `%s`: not a file", path);
         return LCRT_ERR_IO;
     }
-    if (!S_ISREG(facts.st_mode)) {
-        lcrt::set_error(err, cap, "cannot open `%s`: not a file", path);
+    std::ifstream file(path, std::ios::binary);
+    if (!found || !file) {
+        lcrt::set_error(err, cap, "cannot open `%s`: %s", path, std::strerror(errno));
         return LCRT_ERR_IO;
     }
     char magic[4] = {0};

@@ -22,6 +22,101 @@ template <class F> int32_t length_of(int32_t failed, F f) noexcept {
     return length;
 }
 
+/* llama.cpp cuts a text into words with std::regex, which calls itself once or more for every character of a word, with
+ * 220 to 320 bytes of stack. A word of some 26,000 characters ends a thread of 8 MiB, and the process with it. So longer
+ * texts get a stack of their own, and what is longer than that stack is good for goes in parts. */
+constexpr int32_t n_plain = 4096; /* bytes that any stack is good for */
+constexpr int32_t n_part = 1 << 16;
+constexpr size_t stack_size = size_t{n_part} * 1024;
+
+bool is_space(char byte) {
+    return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
+/* Where the part that begins at from ends: before a lone space or behind a line, where words end in any case, or
+ * between two characters of a word that has no end. */
+int32_t part_end(const char *text, int32_t text_len, int32_t from) {
+    if (text_len - from <= n_part) {
+        return text_len;
+    }
+    const int32_t limit = from + n_part;
+    int32_t behind_line = 0;
+    for (int32_t i = limit - 1; i > from + n_part / 2; i--) {
+        if (text[i] == ' ' && !is_space(text[i - 1]) && !is_space(text[i + 1])) {
+            return i;
+        }
+        if (behind_line == 0 && text[i - 1] == '\n' && !is_space(text[i])) {
+            behind_line = i;
+        }
+    }
+    if (behind_line > 0) {
+        return behind_line;
+    }
+    int32_t end = limit;
+    while (end > limit - 3 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) {
+        end--;
+    }
+    return end;
+}
+
+struct tokenising {
+    const lcrt_model *model;
+    const char *text;
+    int32_t text_len;
+    bool in_parts;
+    bool add_special;
+    bool parse_special;
+    int32_t *out;
+    int32_t cap;
+    int32_t n_tokens; /* or a status */
+};
+
+/* Puts the tokens of a piece of the text behind the n that are there. How many there are then, -1 when they do not
+ * fit. */
+int32_t add_text(const tokenising &t, int32_t from, int32_t to, bool add_special, int32_t n) {
+    const int32_t more =
+        llama_tokenize(t.model->vocab, t.text + from, to - from, t.out + n, t.cap - n, add_special, t.parse_special);
+    return more < 0 ? -1 : n + more;
+}
+
+/* The same for one token, which may be none. */
+int32_t add_token(const tokenising &t, llama_token token, int32_t n) {
+    if (n < 0 || token < 0) {
+        return n;
+    }
+    if (n == t.cap) {
+        return -1;
+    }
+    t.out[n] = token;
+    return n + 1;
+}
+
+/* The parts one after the other, with BOS and EOS around all of them. */
+int32_t add_parts(const tokenising &t) {
+    const llama_vocab *vocab = t.model->vocab;
+    int32_t n = 0;
+    if (t.add_special && llama_vocab_get_add_bos(vocab)) {
+        n = add_token(t, llama_vocab_bos(vocab), n);
+    }
+    for (int32_t from = 0; from < t.text_len && n >= 0;) {
+        const int32_t to = part_end(t.text, t.text_len, from);
+        n = add_text(t, from, to, false, n);
+        from = to;
+    }
+    if (t.add_special && llama_vocab_get_add_eos(vocab)) {
+        n = add_token(t, llama_vocab_eos(vocab), n);
+    }
+    return n;
+}
+
+void tokenise(void *data) {
+    auto *t = static_cast<tokenising *>(data);
+    t->n_tokens = length_of(LCRT_ERR_BACKEND, [&] {
+        const int32_t n = t->in_parts ? add_parts(*t) : add_text(*t, 0, t->text_len, t->add_special, 0);
+        return n >= 0 ? n : static_cast<int32_t>(LCRT_ERR_TOO_LONG);
+    });
+}
+
 } // namespace
 
 /* A token covers a byte or more; normalising may lengthen short texts, and specials come on top. */
@@ -34,10 +129,16 @@ extern "C" int32_t lcrt_vocab_tokenise(const lcrt_model *model, const char *text
     if (text_len < 0 || cap < 0 || (text == nullptr && text_len > 0)) {
         return LCRT_ERR_INVALID;
     }
-    return length_of(LCRT_ERR_BACKEND, [&] {
-        const int32_t n = llama_tokenize(model->vocab, text, text_len, out, cap, add_special, parse_special);
-        return n >= 0 ? n : static_cast<int32_t>(LCRT_ERR_TOO_LONG);
-    });
+    /* Only these vocabularies use expressions. */
+    const bool recurses = llama_vocab_type(model->vocab) == LLAMA_VOCAB_TYPE_BPE;
+    tokenising t = {model, text, text_len,          recurses && text_len > n_part, add_special, parse_special,
+                    out,   cap,  LCRT_ERR_NO_MEMORY};
+    if (recurses && text_len > n_plain) {
+        (void)lcrt::run_on_deep_stack(stack_size, tokenise, &t);
+    } else {
+        tokenise(&t);
+    }
+    return t.n_tokens;
 }
 
 extern "C" int32_t lcrt_vocab_piece(const lcrt_model *model, int32_t token, bool special, char *out, int32_t cap) {
@@ -55,6 +156,12 @@ extern "C" int32_t lcrt_vocab_text(const lcrt_model *model, const int32_t *token
     return length_of(0, [&] { return llama_detokenize(model->vocab, tokens, n_tokens, out, cap, false, special); });
 }
 
+extern "C" int32_t lcrt_vocab_suppressed(const lcrt_model *model, const int32_t **out) {
+    int32_t n = 0;
+    *out = llama_vocab_get_suppress_tokens(model->vocab, &n);
+    return n;
+}
+
 extern "C" bool lcrt_vocab_is_eog(const lcrt_model *model, int32_t token) {
     return in_vocab(model, token) && llama_vocab_is_eog(model->vocab, token);
 }
@@ -69,6 +176,20 @@ extern "C" int32_t lcrt_vocab_bos(const lcrt_model *model) {
 
 extern "C" int32_t lcrt_vocab_eos(const lcrt_model *model) {
     return llama_vocab_eos(model->vocab);
+}
+
+extern "C" int32_t lcrt_vocab_token(const lcrt_model *model, lcrt_vocab_role role) {
+    switch (role) {
+    case LCRT_VOCAB_SEP:
+        return llama_vocab_sep(model->vocab);
+    case LCRT_VOCAB_FIM_PREFIX:
+        return llama_vocab_fim_pre(model->vocab);
+    case LCRT_VOCAB_FIM_SUFFIX:
+        return llama_vocab_fim_suf(model->vocab);
+    case LCRT_VOCAB_FIM_MIDDLE:
+        return llama_vocab_fim_mid(model->vocab);
+    }
+    return -1;
 }
 
 extern "C" bool lcrt_vocab_adds_bos(const lcrt_model *model) {

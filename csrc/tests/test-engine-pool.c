@@ -26,7 +26,7 @@ static void a_newcomer_waits_until_the_pool_has_room_for_it(void) {
     rig_open(rig);
     rig_submit_long(rig, 1, 30, 20);
     rig_step(rig);
-    rig_submit_long(rig, 2, 30, 2);
+    rig_submit(rig, 2, "zyxwvutsrqponmlkjihgfedcbazyxw", 2);
     rig_step(rig);
     lcrt_engine_stats stats;
     lcrt_engine_stats_get(rig->engine, &stats);

@@ -6,12 +6,17 @@
 
 #define N_JOBS 40
 #define PROMPT_MAX 120
+#define PLACES_MAX 100
 
 typedef struct test_plan {
     lcrt_job job;
     int32_t tokens[PROMPT_MAX];
     const char *stops[2];
     int32_t n_ctx; /* as the engine limits it */
+    bool guided;
+    lcrt_fake_grammar_params grammar;
+    uint64_t places[PLACES_MAX];
+    lcrt_fake_grammar_stats stats;
 } test_plan;
 
 static test_plan plans[N_JOBS];
@@ -30,6 +35,7 @@ static void plan_backend(lcrt_rig *rig) {
     fake->consecutive = !fake->unified || chance(10);
     fake->can_trim = chance(80);
     fake->can_shift = chance(80);
+    fake->n_back = chance(50) ? test_between(&seed, 0, 20) : 0;
     fake->n_seq_max = test_between(&seed, 1, 12);
     fake->n_ctx_seq = test_between(&seed, 40, 200);
     fake->n_ctx = fake->unified ? fake->n_ctx_seq + test_between(&seed, 0, 300) : fake->n_ctx_seq * fake->n_seq_max;
@@ -37,6 +43,7 @@ static void plan_backend(lcrt_rig *rig) {
     fake->n_chunk = chance(30) ? test_between(&seed, 1, 64) : 0;
     fake->step_ns = 1000000 * test_between(&seed, 0, 20);
     fake->row_ns = 100000 * test_between(&seed, 0, 20);
+    fake->copy_ns = chance(50) ? 10000 * test_between(&seed, 0, 100) : 0;
     fake->fail_at = chance(20) ? test_between(&seed, 1, 400) : 0;
 }
 
@@ -46,6 +53,7 @@ static void plan_engine(lcrt_rig *rig) {
     rig->params.n_chunk_min = test_between(&seed, 1, 20);
     rig->params.events_len = chance(40) ? 4096 : 1 << 20;
     rig->params.n_sampler_threads = test_between(&seed, 1, 3);
+    rig->params.cache.ram_len = chance(50) ? 1 << test_between(&seed, 10, 18) : 0;
 }
 
 /* Some prompts go on like an earlier one, or like it and its answer's first tokens might. */
@@ -62,6 +70,22 @@ static void plan_prompt(test_plan *plan, int32_t i) {
         memcpy(plan->tokens, earlier->tokens, (size_t)test_between(&seed, 0, n) * sizeof(int32_t));
     }
     job->tokens = plan->tokens;
+}
+
+/* Some places leave no choice, mostly several in a row. */
+static void plan_grammar(test_plan *plan) {
+    bool forced = false;
+    lcrt_fake_grammar_params *params = &plan->grammar;
+    memset(&plan->stats, 0, sizeof(plan->stats));
+    *params = (lcrt_fake_grammar_params){.places = plan->places, .stats = &plan->stats, .free = chance(20)};
+    params->n_places = test_between(&seed, 1, PLACES_MAX);
+    params->n_least = test_between(&seed, 0, params->n_places);
+    for (int32_t i = 0; i < params->n_places; i++) {
+        forced = chance(forced ? 80 : 20);
+        plan->places[i] = (uint64_t)1 << test_between(&seed, 1, LCRT_FAKE_N_VOCAB - 1);
+        plan->places[i] |= forced ? 0 : test_random(&seed) & test_random(&seed);
+    }
+    REQUIRE(lcrt_grammar_fake(params, &plan->job.grammar) == LCRT_OK);
 }
 
 static void plan_job(const lcrt_rig *rig, int32_t i) {
@@ -90,6 +114,10 @@ static void plan_job(const lcrt_rig *rig, int32_t i) {
         job->sampling.repeat_penalty = chance(50) ? 1.2f : 1;
         job->sampling.repeat_last_n = test_between(&seed, 0, 64);
     }
+    plan->guided = chance(30);
+    if (plan->guided) {
+        plan_grammar(plan);
+    }
 }
 
 /* What an unfinished answer shows: the text of its tokens. */
@@ -115,7 +143,9 @@ static void check_job(const lcrt_rig *rig, int32_t i) {
     static model_answer whole;
     const lcrt_job *job = &plans[i].job;
     const rig_job *got = &rig->jobs[i];
-    model_run(&rig->fake, job, plans[i].n_ctx, &whole);
+    lcrt_fake_grammar_params quiet = plans[i].grammar; /* the model's own is not counted */
+    quiet.stats = NULL;
+    model_run_under(&rig->fake, job, plans[i].guided ? &quiet : NULL, plans[i].n_ctx, &whole);
     CHECK_INT(got->n_finish, 1);
     CHECK_INT(got->usage.n_prompt, job->n_tokens);
     CHECK(got->usage.n_cached < job->n_tokens);
@@ -133,6 +163,14 @@ static void check_job(const lcrt_rig *rig, int32_t i) {
     CHECK(got->text_len == whole.text_len && memcmp(got->text, whole.text, (size_t)whole.text_len) == 0);
 }
 
+/* The engine counts cells as the backend does, shared ones once. */
+static void check_cells(const lcrt_rig *rig) {
+    CHECK_INT(rig->engine->slots.cells.n_used, rig_stats(rig).n_cells);
+    for (int32_t i = 0; i < rig->engine->slots.n; i++) {
+        CHECK_INT(rig->engine->slots.cells.held[i], lcrt_slots_held(&rig->engine->slots, i));
+    }
+}
+
 /* Submits, steps, cancels and reads in random order until all have ended. A stepped engine
  * that has nothing to do must have been waiting for the reader. */
 static void drive(lcrt_rig *rig, int32_t reads_percent) {
@@ -146,6 +184,9 @@ static void drive(lcrt_rig *rig, int32_t reads_percent) {
             lcrt_engine_cancel(rig->engine, (uint64_t)test_between(&seed, 0, n_submitted - 1));
         }
         bool worked = rig->engine->threaded || lcrt_engine_step(rig->engine);
+        if (!rig->engine->threaded) {
+            check_cells(rig);
+        }
         bool read = chance(reads_percent) && rig_read(rig) > 0;
         n_stuck = worked || read || n_submitted < N_JOBS ? 0 : n_stuck + 1;
         REQUIRE(n_stuck < 1000);
@@ -175,6 +216,9 @@ static void run_round(uint64_t round_seed, bool threaded) {
         check_job(rig, i);
     }
     rig_end(rig);
+    for (int32_t i = 0; i < N_JOBS; i++) {
+        CHECK(!plans[i].guided || (plans[i].stats.n_freed == 1 && plans[i].stats.n_faults == 0));
+    }
 }
 
 int main(int argc, char **argv) {

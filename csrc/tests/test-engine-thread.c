@@ -22,6 +22,7 @@ static bool readable(int fd) {
 
 static void the_descriptor_is_readable_while_events_wait(void) {
     lcrt_rig *rig = rig_new();
+    rig->params.wake_interval_ns = 0;
     rig_open(rig);
     int fd = lcrt_engine_fd(rig->engine);
     CHECK(!readable(fd));
@@ -39,6 +40,51 @@ static void the_descriptor_is_readable_while_events_wait(void) {
     lcrt_engine_step(rig->engine);
     CHECK(readable(fd));
     CHECK(lcrt_engine_wait(rig->engine, -1));
+    rig_end(rig);
+}
+
+/* Reads what there is; true when that was something the reader was woken for. */
+static bool take_told(lcrt_rig *rig) {
+    bool told = readable(lcrt_engine_fd(rig->engine));
+    lcrt_event events[16];
+    (void)lcrt_engine_events(rig->engine, events, 16);
+    lcrt_engine_release(rig->engine);
+    return told;
+}
+
+static void text_within_the_interval_wakes_nobody_until_something_begins_or_ends(void) {
+    lcrt_rig *rig = rig_new();
+    rig->params.wake_interval_ns = INT64_MAX / 2;
+    rig->params.n_chunk = 2;
+    rig->params.n_chunk_min = 1;
+    rig_open(rig);
+    rig_submit(rig, 1, "abc", 6);
+    lcrt_engine_step(rig->engine);
+    CHECK(take_told(rig)); /* it has begun */
+    lcrt_engine_step(rig->engine);
+    CHECK(!take_told(rig));
+    lcrt_engine_step(rig->engine);
+    rig_submit(rig, 2, "abcdefgh", 1);
+    CHECK(!readable(lcrt_engine_fd(rig->engine)));
+    lcrt_engine_step(rig->engine);
+    CHECK(take_told(rig)); /* a prompt takes its time, so it is told before */
+    lcrt_engine_step(rig->engine);
+    lcrt_engine_step(rig->engine);
+    CHECK(take_told(rig)); /* one has ended */
+    rig_end(rig);
+}
+
+static void a_reader_is_woken_when_the_engine_has_nothing_more_to_do(void) {
+    lcrt_rig *rig = rig_new();
+    rig->params.wake_interval_ns = INT64_MAX / 2;
+    rig->params.events_len = 4096;
+    rig_open(rig);
+    rig_submit(rig, 1, "abc", -1);
+    lcrt_engine_step(rig->engine);
+    CHECK(take_told(rig));
+    while (lcrt_engine_step(rig->engine)) { /* until the ring is full */
+    }
+    CHECK(take_told(rig));
     rig_end(rig);
 }
 
@@ -228,6 +274,8 @@ static void answers_do_not_depend_on_the_number_of_sampler_threads(void) {
 int main(void) {
     RUN(jobs_run_without_anybody_stepping);
     RUN(the_descriptor_is_readable_while_events_wait);
+    RUN(text_within_the_interval_wakes_nobody_until_something_begins_or_ends);
+    RUN(a_reader_is_woken_when_the_engine_has_nothing_more_to_do);
     RUN(waiting_for_nothing_ends_with_the_time);
     RUN(a_cancel_interrupts_a_pass_of_that_job_alone);
     RUN(a_cancel_leaves_a_pass_of_several_jobs_alone);

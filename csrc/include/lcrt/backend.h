@@ -9,6 +9,7 @@
 #define LCRT_BACKEND_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lcrt/status.h"
@@ -36,7 +37,8 @@ typedef struct lcrt_backend_info {
     int32_t n_chunk;    /* rows of one sequence that a pass should have at least to be worth it; 0: any */
     bool unified;       /* sequences share the cells; share() is free of cost */
     bool consecutive;   /* a pass wants consecutive sequence ids and as many rows of each */
-    bool can_trim;      /* the tail of a sequence can be forgotten */
+    bool can_trim;      /* the tail of a sequence can be forgotten, any length of it */
+    bool can_store;     /* what a sequence holds can be taken out and put back; see state_size */
     bool can_shift;     /* positions can be moved */
 } lcrt_backend_info;
 
@@ -62,6 +64,23 @@ typedef struct lcrt_backend_vtable {
 
     /* Moves everything that src holds to dst, which must be empty. */
     lcrt_status (*move)(void *self, int32_t src, int32_t dst);
+
+    /* The length to which the tail of a sequence can be trimmed at least: 0 where any can, more where old
+     * positions of a sliding window are gone, all that it holds where a recurrent state cannot go back. */
+    int32_t (*trim_min)(void *self, int32_t seq);
+
+    /* Bytes that state_get writes; 0 when it cannot. Without part: everything that a sequence holds. With part:
+     * only what trim cannot take back. */
+    size_t (*state_size)(void *self, int32_t seq, bool part);
+
+    /* Copies it out; *len is how many bytes of cap were written. Waits for the device. */
+    lcrt_status (*state_get)(void *self, int32_t seq, bool part, uint8_t *out, size_t cap, size_t *len);
+
+    /* Puts back what state_get of the same kind wrote, in this or another backend of the same model and sizes.
+     * Without part it replaces the content of the sequence. With part the sequence must hold the same tokens,
+     * or these and more; it then is as it was, what was behind is gone. After a failure the content is not to
+     * be trusted. LCRT_ERR_FULL: no free cells. LCRT_ERR_FORMAT: these bytes are no such content. */
+    lcrt_status (*state_set)(void *self, int32_t seq, bool part, const uint8_t *data, size_t len);
 
     /* Bytes of a token, not terminated; with special, control tokens have their
      * text. The length, or minus the length needed when cap is too small. */

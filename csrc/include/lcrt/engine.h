@@ -16,6 +16,8 @@
 #include <stdint.h>
 
 #include "lcrt/backend.h"
+#include "lcrt/cache.h"
+#include "lcrt/grammar.h"
 #include "lcrt/sampling.h"
 #include "lcrt/status.h"
 
@@ -31,15 +33,17 @@ typedef struct lcrt_engine_params {
                                   * n_chunk, while others decode; default 16 */
     int32_t n_chunk;           /* fixed prompt rows per step while others decode; 0 measures */
     int64_t latency_target_ns; /* longest step while others decode; default 100 ms */
+    int64_t wake_interval_ns;  /* text wakes the reader no more often than this; default 16 ms */
     int32_t n_sampler_threads; /* 0: as the backend advises */
     int32_t max_queue;         /* jobs waiting for a slot, a power of two; default 1024 */
     size_t events_len;         /* bytes of the event ring, a power of two from 4096 on; default 4 MiB */
+    lcrt_cache_params cache;   /* default: none */
 } lcrt_engine_params;
 
 /* All defaults. */
 lcrt_engine_params lcrt_engine_params_default(void);
 
-/* What the engine is asked to do. Everything is copied by submit. */
+/* What the engine is asked to do. Everything but the grammar is copied by submit. */
 typedef struct lcrt_job {
     uint64_t id;           /* the caller's, unique among running jobs */
     const int32_t *tokens; /* the prompt, at least one token */
@@ -49,13 +53,16 @@ typedef struct lcrt_job {
     int32_t n_keep;     /* prompt tokens that a shift keeps in front, at most n_ctx - 4; negative:
                                     * the whole prompt */
     bool shift;         /* full context: drop old positions (true) or finish with length */
-    bool cache;         /* may reuse what a slot already holds */
+    bool cache;         /* may use what others have computed, and be used by others */
     bool ignore_eog;    /* generate through end-of-generation tokens */
     bool special;       /* control tokens appear as text */
     int32_t n_logprobs; /* -1 none, 0 the token's own, n also the n best, at most 20 */
     lcrt_sampling sampling;
     const char *const *stops; /* stop strings, terminated; empty ones are ignored */
     int32_t n_stops;
+    lcrt_grammar grammar; /* not copied: taken over, on LCRT_OK only. It must be at its beginning. The job ends with
+                           * stop once it is complete, also with ignore_eog. What it forces is generated
+                           * without logits, unless log-probabilities are wanted */
 } lcrt_job;
 
 typedef enum lcrt_finish {
@@ -75,7 +82,9 @@ typedef enum lcrt_event_kind {
 
 typedef struct lcrt_usage {
     int32_t n_prompt;    /* tokens of the prompt */
-    int32_t n_cached;    /* of these, found in the slot */
+    int32_t n_cached;    /* of these, found and not computed */
+    int32_t n_host;      /* ... these in host memory */
+    int32_t n_disk;      /* ... these on disk */
     int32_t n_generated; /* tokens sampled, the ending one included unless it is end-of-generation;
                             * the sum of n_tokens over the job's events */
     int32_t n_sampled;   /* as n_generated, the end-of-generation token included: what llama-server
@@ -117,6 +126,16 @@ typedef struct lcrt_engine_stats {
     int64_t sample_ns;      /* time sampling */
     int64_t step_ns;        /* time inside steps, the two above included */
     int64_t n_moves;        /* sequences moved to close gaps */
+    int64_t n_prompt;       /* prompt tokens of the jobs that got rows ... */
+    int64_t n_cached;       /* ... and of these, found and not computed */
+    int64_t n_taken;        /* jobs that took a slot over with the beginning of their prompt in it */
+    int64_t n_shared;       /* jobs that got it from another slot, which kept it */
+    int64_t n_joined;       /* jobs that waited for another one to compute it */
+    int64_t n_masks;        /* masks of grammars computed */
+    int64_t n_mask_waits;   /* steps that had masks */
+    int64_t mask_ns;        /* time computing them, beside the steps */
+    int64_t mask_wait_ns;   /* time that steps waited for them after their pass */
+    int64_t n_forced;       /* tokens that came without sampling, behind another one */
 } lcrt_engine_stats;
 
 /* Starts the thread. Takes the backend only on LCRT_OK. */

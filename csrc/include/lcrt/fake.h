@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "lcrt/backend.h"
+#include "lcrt/grammar.h"
 #include "lcrt/status.h"
 
 #ifdef __cplusplus
@@ -60,10 +61,12 @@ typedef struct lcrt_fake_params {
     float eog_bias; /* HASH: added to the logit of the end; others lie in -4 .. 4 */
 
     int32_t n_vocab, n_ctx, n_ctx_seq, n_seq_max, n_batch, n_parallel, n_chunk; /* as in lcrt_backend_info */
-    bool unified, consecutive, can_trim, can_shift;
+    bool unified, consecutive, can_trim, can_shift, can_store;
+    int32_t n_back; /* without can_trim: so many positions can be forgotten, as with a sliding window */
 
     int64_t step_ns;   /* what a pass costs ... */
     int64_t row_ns;    /* ... and each of its rows */
+    int64_t copy_ns;   /* what copying one token between sequences costs, where they share no cells */
     bool virtual_time; /* lcrt_fake_clock moves on by that; else the thread is kept busy */
 
     int32_t fail_at; /* the decode that fails, counted from 1; 0: none */
@@ -105,6 +108,28 @@ void lcrt_fake_logits(const lcrt_fake_params *params, const int32_t *tokens, int
 
 /* Bytes of a token, as the backend's piece. */
 int32_t lcrt_fake_piece(int32_t token, bool special, char *out, int32_t cap);
+
+/* What has been asked of a grammar; whoever calls it writes it. */
+typedef struct lcrt_fake_grammar_stats {
+    int32_t n_masks;
+    int32_t n_accepted; /* tokens */
+    int32_t n_faults;   /* tokens that were not allowed, or taken back too many */
+    int32_t n_freed;
+} lcrt_fake_grammar_stats;
+
+/* Which of the first 64 tokens may stand at each place of an answer. */
+typedef struct lcrt_fake_grammar_params {
+    const uint64_t *places;      /* bit t: token t may stand here; copied */
+    int32_t n_places;            /* behind the last one nothing but the end may come */
+    int32_t n_least;             /* the end may come after as many tokens */
+    bool free;                   /* forces nothing, also where there is no choice */
+    int32_t fail_at;             /* the mask that cannot be computed, counted from 1; 0: none */
+    void (*on_mask)(void *data); /* called by every mask, in its thread */
+    void *on_mask_data;
+    lcrt_fake_grammar_stats *stats; /* outlives the grammar; NULL: not counted */
+} lcrt_fake_grammar_params;
+
+lcrt_status lcrt_grammar_fake(const lcrt_fake_grammar_params *params, lcrt_grammar *out);
 
 #ifdef __cplusplus
 }

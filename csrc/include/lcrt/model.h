@@ -82,6 +82,9 @@ lcrt_context_params lcrt_context_params_default(void);
 lcrt_status lcrt_backend_llama(lcrt_model *model, const lcrt_context_params *params, lcrt_backend *out, char *err,
                                size_t err_cap);
 
+/* Which llama.cpp this is, "b11434": states of one are of no use to another. */
+const char *lcrt_backend_llama_version(void);
+
 /* Memory of weights, KV and compute buffers in bytes, on devices and in all. */
 void lcrt_backend_llama_memory(const lcrt_backend *backend, uint64_t *total, uint64_t *device);
 

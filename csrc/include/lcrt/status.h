@@ -20,7 +20,8 @@ typedef enum lcrt_status {
     LCRT_ERR_TOO_LONG = -7,    /* more tokens or bytes than allowed */
     LCRT_ERR_CANCELLED = -8,   /* the caller asked to stop */
     LCRT_ERR_BACKEND = -9,     /* the forward pass failed */
-    LCRT_ERR_CLOSED = -10      /* the engine has stopped */
+    LCRT_ERR_CLOSED = -10,     /* the engine has stopped */
+    LCRT_ERR_GRAMMAR = -11     /* a grammar that cannot be compiled, or cannot go on */
 } lcrt_status;
 
 /* A short lower-case text, never NULL, static storage. */

@@ -1,0 +1,64 @@
+/* engine-grammar.c -- masks of the next tokens, computed while the model computes. */
+#include "engine-state.h"
+
+void lcrt_engine_level_streams(lcrt_engine *engine) {
+    if (!engine->backend.info.consecutive || engine->n_streams < 2) {
+        return;
+    }
+    int32_t n_least = INT32_MAX;
+    for (int32_t i = 0; i < engine->n_shares; i++) {
+        const lcrt_share *share = &engine->shares[i];
+        n_least = share->decoding && share->n_wanted < n_least ? share->n_wanted : n_least;
+    }
+    for (int32_t i = 0; i < engine->n_shares; i++) {
+        lcrt_share *share = &engine->shares[i];
+        share->n_wanted = share->decoding ? n_least : share->n_wanted;
+    }
+}
+
+static bool wants_mask(const lcrt_engine *engine, const lcrt_sequence *sequence) {
+    const lcrt_guided *guided = &sequence->guided;
+    if (!lcrt_guided_is_on(guided) || guided->ready || sequence->n_rows == 0) {
+        return false;
+    }
+    return lcrt_engine_held(engine, sequence) + sequence->n_rows == sequence->n_tokens;
+}
+
+static void prepare_one(void *data, int32_t i) {
+    const lcrt_engine *engine = data;
+    lcrt_sequence *sequence = engine->masking[i];
+    int64_t begin_ns = lcrt_engine_now(engine);
+    lcrt_guided_prepare(&sequence->guided, !sequence->started);
+    sequence->guided.prepare_ns = lcrt_engine_now(engine) - begin_ns;
+}
+
+void lcrt_engine_masks_begin(lcrt_engine *engine) {
+    engine->n_masking = 0;
+    for (int32_t i = 0; i < engine->n_shares; i++) {
+        if (wants_mask(engine, engine->sharing[i])) {
+            engine->masking[engine->n_masking++] = engine->sharing[i];
+        }
+    }
+    if (engine->n_masking > 0) {
+        lcrt_crew_begin(engine->mask_crew, prepare_one, engine, engine->n_masking);
+    }
+}
+
+void lcrt_engine_masks_end(lcrt_engine *engine) {
+    if (engine->n_masking == 0) {
+        return;
+    }
+    int64_t begin_ns = lcrt_engine_now(engine);
+    lcrt_crew_end(engine->mask_crew);
+    lcrt_engine_counters *counters = &engine->counters;
+    int64_t wait_ns = lcrt_engine_now(engine) - begin_ns;
+    int64_t mask_ns = 0;
+    for (int32_t i = 0; i < engine->n_masking; i++) {
+        mask_ns += engine->masking[i]->guided.prepare_ns;
+    }
+    atomic_fetch_add_explicit(&counters->n_masks, engine->n_masking, memory_order_relaxed);
+    atomic_fetch_add_explicit(&counters->n_mask_waits, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&counters->mask_ns, mask_ns, memory_order_relaxed);
+    atomic_fetch_add_explicit(&counters->mask_wait_ns, wait_ns, memory_order_relaxed);
+    engine->n_masking = 0;
+}

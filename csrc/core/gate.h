@@ -1,0 +1,62 @@
+/* gate.h -- whether drafts pay, and how long they should be.
+ *
+ * A pure computation, engine thread only. It learns what passes cost by their number of rows,
+ * and how often drafts of each source are right: also of those that no row was spent on, which
+ * are compared with what came anyway. A draft is tried when the two say that tokens come faster
+ * with it. Should they be wrong, a credit bounds the loss: every pass adds a small part of its
+ * time, gains add to it up to a limit, losses take from it, and without credit there are no drafts. */
+#ifndef LCRT_GATE_H
+#define LCRT_GATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Rows of a pass that are known apart; with more there are no drafts. */
+#define LCRT_GATE_ROWS 64
+/* Where drafts come from: the levels of lookup.h, and a draft model. */
+#define LCRT_GATE_SOURCES 4
+#define LCRT_GATE_MODEL 3
+
+typedef struct lcrt_gate {
+    double one_ns;                          /* a pass of one row, now; 0: nothing measured */
+    double costs[LCRT_GATE_ROWS + 1];       /* of so many rows, in passes of one; 0: not measured */
+    int32_t n_measured[LCRT_GATE_ROWS + 1]; /* times, as far as it matters */
+    double rates[LCRT_GATE_SOURCES];        /* of drafted tokens, right ones */
+    double credit_ns;
+    int32_t n_declined; /* drafts since the last pass with any */
+} lcrt_gate;
+
+/* How right the drafts of one sequence are. */
+typedef struct lcrt_gate_own {
+    double rates[LCRT_GATE_SOURCES];
+} lcrt_gate_own;
+
+/* What could be drafted for one stream. */
+typedef struct lcrt_gate_wish {
+    int32_t n_max;  /* tokens; 0: nothing */
+    double rate;    /* each is right with this chance if those before it are */
+    double each_ns; /* what drafting one costs */
+} lcrt_gate_wish;
+
+void lcrt_gate_init(lcrt_gate *gate);
+
+/* What a sequence begins with: what is known from others. */
+void lcrt_gate_begin(const lcrt_gate *gate, lcrt_gate_own *own);
+
+/* A pass of so many decode rows and no others took ns. */
+void lcrt_gate_measure(lcrt_gate *gate, int32_t n_rows, int64_t ns);
+
+/* Of a draft from this source, n_right tokens were right, and then one was not if wrong. */
+void lcrt_gate_observe(lcrt_gate *gate, lcrt_gate_own *own, int32_t source, int32_t n_right, bool wrong);
+
+/* The most tokens to draft for each stream of the next pass; 0: none. One row each is needed
+ * anyway. n_spare: rows beyond these, over all streams. */
+int32_t lcrt_gate_choose(lcrt_gate *gate, const lcrt_gate_wish *wishes, int32_t n_streams, int32_t n_spare);
+
+/* A pass with n_drafted tokens, of which n_taken became the answer, is over. */
+void lcrt_gate_settle(lcrt_gate *gate, int32_t n_streams, int32_t n_drafted, int32_t n_taken, double draft_ns);
+
+/* What a pass is expected to take. */
+double lcrt_gate_cost(const lcrt_gate *gate, int32_t n_rows);
+
+#endif

@@ -1,0 +1,49 @@
+/* guided.h -- what a grammar adds to a sequence: the mask of its next token, and tokens
+ * that need no sampling.
+ *
+ * One thread at a time: while the model computes, the one that prepares; else as
+ * sequence.h says. */
+#ifndef LCRT_GUIDED_H
+#define LCRT_GUIDED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lcrt/grammar.h"
+#include "lcrt/status.h"
+
+/* Tokens that are taken at once at most: they are rows of one pass, for which others wait. */
+#define LCRT_FORCED_MAX 64
+
+typedef struct lcrt_guided {
+    lcrt_grammar grammar; /* owned; without vtable everything here is idle */
+    uint32_t *mask;
+    int32_t n_words;
+    bool forces; /* takes forced tokens without sampling them */
+    bool ready;  /* prepared for the next token: status, and forced or mask, are of now */
+    lcrt_status status;
+    int32_t n_forced;
+    int32_t forced[LCRT_FORCED_MAX];
+    int64_t prepare_ns; /* how long the last preparation took */
+} lcrt_guided;
+
+/* Makes room for masks. The grammar is the caller's until it is put there. */
+lcrt_status lcrt_guided_init(lcrt_guided *guided, const lcrt_grammar *grammar, int32_t n_vocab, bool forces);
+void lcrt_guided_free(lcrt_guided *guided);
+
+/* Whether there is a grammar. */
+bool lcrt_guided_is_on(const lcrt_guided *guided);
+
+/* Finds what may come next: with starts, first whether it is forced; else the mask. */
+void lcrt_guided_prepare(lcrt_guided *guided, bool starts);
+
+/* The token has come. *stopped: the text is complete. */
+lcrt_status lcrt_guided_accept(lcrt_guided *guided, int32_t token, bool *stopped);
+
+/* Writes the tokens that must come next into forced. */
+void lcrt_guided_force(lcrt_guided *guided);
+
+/* The mask to sample under; NULL: everything may come. */
+const uint32_t *lcrt_guided_mask(const lcrt_guided *guided);
+
+#endif

@@ -1,0 +1,378 @@
+/* embed.cpp -- a context that pools hidden states: vectors for encoders and decoders, scores for rerankers. */
+#include "lcrt/embed.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "../src/llama-ext.h" // beside common/, llama.cpp's staging header
+#include "context.hpp"
+
+namespace {
+
+/* On CPUs attention costs more the more texts share a pass, and below 64 rows it goes row by row. */
+constexpr int32_t n_batch_host = 256;
+constexpr int32_t n_tile = 64;
+constexpr int32_t n_batch_device = 2048;
+constexpr int32_t n_seq_encoder = 256;  /* llama.cpp's own limit */
+constexpr int32_t n_seq_decoder = 64;   /* each costs a column of the mask and of the pooling only */
+constexpr int32_t n_seq_recurrent = 4;  /* each has a whole state */
+constexpr int32_t json_number_max = 17; /* "-1.17549435e-38" and a comma */
+
+} // namespace
+
+namespace {
+
+/* One context with its threads, and how many rows it has room for. */
+struct room {
+    llama_context *llama = nullptr;
+    lcrt::thread_pool threads;
+    int32_t n_rows = 0;
+
+    room() = default;
+    room(const room &) = delete;
+    room &operator=(const room &) = delete;
+    ~room() { drop(); }
+
+    void drop() {
+        if (llama != nullptr) {
+            llama_free(llama);
+            llama = nullptr;
+        }
+        threads.stop();
+        n_rows = 0;
+    }
+};
+
+} // namespace
+
+struct lcrt_embedder {
+    lcrt_model *model = nullptr; /* a reference */
+    lcrt_embed_params params = {};
+    lcrt_embed_info info = {};
+    std::atomic<bool> interrupted{false};
+    std::unique_ptr<room> full;       /* for passes of any length */
+    std::unique_ptr<room> brief;      /* for those too short for flash attention; made when the first one comes */
+    std::vector<llama_pos> positions; /* the columns of a batch */
+    std::vector<int32_t> n_seq_ids;
+    std::vector<llama_seq_id> seq_ids;
+    std::vector<llama_seq_id *> seq_id_pointers;
+    std::vector<int8_t> outputs;
+
+    lcrt_embedder() = default;
+    lcrt_embedder(const lcrt_embedder &) = delete;
+    lcrt_embedder &operator=(const lcrt_embedder &) = delete;
+    ~lcrt_embedder() {
+        full.reset();
+        brief.reset();
+        lcrt_model_free(model);
+    }
+};
+
+namespace {
+
+struct failure {
+    char *err;
+    size_t cap;
+};
+
+bool should_abort(void *data) {
+    return static_cast<lcrt_embedder *>(data)->interrupted.load(std::memory_order_relaxed);
+}
+
+/* Models that only generate do not say how to pool: their last position has seen the whole text. */
+enum llama_pooling_type pooling_of(const lcrt_model_info &info) {
+    return info.embedding ? LLAMA_POOLING_TYPE_UNSPECIFIED : LLAMA_POOLING_TYPE_LAST;
+}
+
+int32_t seq_max_of(const lcrt_model_info &info) {
+    if (info.recurrent || info.hybrid) {
+        return n_seq_recurrent;
+    }
+    return info.embedding ? n_seq_encoder : n_seq_decoder;
+}
+
+llama_context_params to_llama(lcrt_embedder *embedder, int32_t n_rows, int8_t flash_attention) {
+    const lcrt_embed_params &p = embedder->params;
+    llama_context_params out = llama_context_default_params();
+    out.n_ctx = static_cast<uint32_t>(n_rows);
+    out.n_batch = static_cast<uint32_t>(n_rows);
+    out.n_ubatch = static_cast<uint32_t>(n_rows);
+    out.n_seq_max = static_cast<uint32_t>(std::min(embedder->info.n_seq_max, n_rows));
+    out.n_threads = p.n_threads;
+    out.n_threads_batch = p.n_threads;
+    out.pooling_type = pooling_of(embedder->model->info);
+    out.flash_attn_type = static_cast<llama_flash_attn_type>(std::clamp<int>(flash_attention, -1, 1));
+    out.embeddings = true;
+    out.kv_unified = true;
+    out.no_perf = true;
+    out.abort_callback = should_abort;
+    out.abort_callback_data = embedder;
+    return out;
+}
+
+void size_batch(lcrt_embedder *embedder, int32_t n_rows) {
+    const auto n = std::max(static_cast<size_t>(n_rows), embedder->positions.size());
+    embedder->positions.resize(n);
+    embedder->n_seq_ids.assign(n, 1);
+    embedder->seq_ids.resize(n);
+    embedder->outputs.assign(n, 1);
+    embedder->seq_id_pointers.resize(n);
+    for (size_t i = 0; i < n; i++) {
+        embedder->seq_id_pointers[i] = &embedder->seq_ids[i];
+    }
+}
+
+/* A context with room for n_rows. After a failure there is none, and the next run tries again. */
+lcrt_status make_room(lcrt_embedder *embedder, int32_t n_rows, int8_t flash_attention, std::unique_ptr<room> *out,
+                      failure fail) {
+    const lcrt::attempt attempt;
+    out->reset();
+    auto made = std::make_unique<room>();
+    made->llama = llama_init_from_model(embedder->model->llama, to_llama(embedder, n_rows, flash_attention));
+    if (made->llama == nullptr) {
+        const std::string reason = attempt.reason();
+        lcrt::set_error(fail.err, fail.cap, "%s", reason.empty() ? "no context for embeddings" : reason.c_str());
+        return attempt.lines().find("alloc") != std::string::npos ? LCRT_ERR_NO_MEMORY : LCRT_ERR_UNSUPPORTED;
+    }
+    if (embedder->params.n_threads > 1) {
+        (void)made->threads.start(made->llama, embedder->params.n_threads);
+    }
+    made->n_rows = n_rows;
+    size_batch(embedder, n_rows);
+    *out = std::move(made);
+    return LCRT_OK;
+}
+
+lcrt_status complete(const lcrt_model *model, lcrt_embed_params *p, failure fail) {
+    const lcrt_model_info &info = model->info;
+    if (model->vocab_only || info.n_embd < 1 || (info.has_encoder && info.has_decoder)) {
+        lcrt::set_error(fail.err, fail.cap, "this model cannot make embeddings");
+        return LCRT_ERR_UNSUPPORTED;
+    }
+    const int32_t n_ctx_max = info.n_ctx_train > 0 ? info.n_ctx_train : INT32_MAX;
+    p->n_ctx = p->n_ctx != 0 ? std::min(p->n_ctx, n_ctx_max) : n_ctx_max;
+    p->n_batch = p->n_batch != 0 ? p->n_batch : model->on_host ? n_batch_host : n_batch_device;
+    p->n_threads = p->n_threads != 0 ? p->n_threads : lcrt::host_cores();
+    const bool ok = p->n_ctx >= 1 && p->n_batch >= 1 && p->n_threads >= 1 && p->n_threads <= GGML_MAX_N_THREADS;
+    if (!ok) {
+        lcrt::set_error(fail.err, fail.cap, "an embedder's parameter is out of range");
+    }
+    return ok ? LCRT_OK : LCRT_ERR_INVALID;
+}
+
+lcrt_status make(lcrt_model *model, lcrt_embed_params params, lcrt_embedder **out, failure fail) {
+    lcrt_status status = complete(model, &params, fail);
+    if (status != LCRT_OK) {
+        return status;
+    }
+    auto embedder = std::make_unique<lcrt_embedder>();
+    embedder->model = lcrt_model_ref(model);
+    embedder->params = params;
+    lcrt_embed_info &info = embedder->info;
+    info.n_ctx = params.n_ctx;
+    info.n_batch = params.n_batch;
+    info.n_seq_max = std::min(seq_max_of(model->info), params.n_batch);
+    info.host = model->on_host;
+    info.n_threads = params.n_threads;
+    status = make_room(embedder.get(), params.n_batch, params.flash_attention, &embedder->full, fail);
+    if (status != LCRT_OK) {
+        return status;
+    }
+    const enum llama_pooling_type pooling = llama_pooling_type(embedder->full->llama);
+    if (pooling == LLAMA_POOLING_TYPE_NONE) {
+        lcrt::set_error(fail.err, fail.cap, "this model names no way to make one vector of a text");
+        return LCRT_ERR_UNSUPPORTED;
+    }
+    info.rank = pooling == LLAMA_POOLING_TYPE_RANK;
+    info.n_out =
+        info.rank ? static_cast<int32_t>(llama_model_n_cls_out(model->llama)) : llama_model_n_embd_out(model->llama);
+    *out = embedder.release();
+    return LCRT_OK;
+}
+
+/* The rows of all sequences in one pass; -1 for what no pass can take. */
+int32_t count_rows(const lcrt_embedder *embedder, const int32_t *lengths, int32_t n) {
+    const int32_t longest = *std::max_element(lengths, lengths + n);
+    const int32_t room = n == 1 ? embedder->info.n_ctx : embedder->info.n_batch;
+    int64_t n_rows = 0;
+    for (int32_t i = 0; i < n; i++) {
+        n_rows += lengths[i];
+    }
+    return n_rows > room || longest > embedder->info.n_ctx ? -1 : static_cast<int32_t>(n_rows);
+}
+
+/* Below a whole tile ggml's flash attention on CPUs goes row by row and sums in half precision, which is slower than
+ * attention without it, and less exact. */
+bool is_brief(const lcrt_embedder *embedder, int32_t n_rows) {
+    return n_rows < n_tile && embedder->info.host && embedder->params.flash_attention < 0 &&
+           llama_get_memory(embedder->full->llama) == nullptr;
+}
+
+/* The room for a pass. It doubles, so that a text that grows little by little does not make one for every length. */
+lcrt_status room_for(lcrt_embedder *embedder, int32_t n_rows, room **out) {
+    lcrt_status status = LCRT_OK;
+    if (embedder->full == nullptr || n_rows > embedder->full->n_rows) {
+        int64_t wanted = std::max(embedder->info.n_batch, 1);
+        while (wanted < n_rows) {
+            wanted *= 2;
+        }
+        const int64_t most = std::max(embedder->info.n_ctx, embedder->info.n_batch);
+        status = make_room(embedder, static_cast<int32_t>(std::min(wanted, most)), embedder->params.flash_attention,
+                           &embedder->full, {nullptr, 0});
+    }
+    if (status != LCRT_OK || !is_brief(embedder, n_rows)) {
+        *out = embedder->full.get();
+        return status;
+    }
+    if (embedder->brief == nullptr) {
+        status = make_room(embedder, n_tile, 0, &embedder->brief, {nullptr, 0});
+    }
+    *out = embedder->brief.get();
+    return status;
+}
+
+void fill(lcrt_embedder *embedder, const int32_t *lengths, int32_t n) {
+    size_t row = 0;
+    for (int32_t seq = 0; seq < n; seq++) {
+        for (int32_t pos = 0; pos < lengths[seq]; pos++, row++) {
+            embedder->positions[row] = pos;
+            embedder->seq_ids[row] = seq;
+        }
+    }
+}
+
+lcrt_status compute(lcrt_embedder *embedder, llama_context *llama, const int32_t *tokens, int32_t n_rows) {
+    llama_batch batch = {};
+    batch.n_tokens = n_rows;
+    batch.token = const_cast<int32_t *>(tokens);
+    batch.pos = embedder->positions.data();
+    batch.n_seq_id = embedder->n_seq_ids.data();
+    batch.seq_id = embedder->seq_id_pointers.data();
+    batch.logits = embedder->outputs.data();
+    llama_memory_t memory = llama_get_memory(llama);
+    if (memory != nullptr) {
+        llama_memory_clear(memory, false);
+    }
+    lcrt::hush hush;
+    const int32_t answer = memory != nullptr ? llama_decode(llama, batch) : llama_encode(llama, batch);
+    llama_synchronize(llama);
+    if (answer == 2) {
+        return LCRT_ERR_CANCELLED;
+    }
+    if (answer != 0) {
+        hush.tell();
+    }
+    return answer == 0 ? LCRT_OK : LCRT_ERR_BACKEND;
+}
+
+lcrt_status take(llama_context *llama, int32_t n, size_t n_out, float *out) {
+    for (int32_t seq = 0; seq < n; seq++) {
+        const float *pooled = llama_get_embeddings_seq(llama, seq);
+        if (pooled == nullptr) {
+            return LCRT_ERR_BACKEND;
+        }
+        std::memcpy(out + static_cast<size_t>(seq) * n_out, pooled, n_out * sizeof(float));
+    }
+    return LCRT_OK;
+}
+
+uint64_t size_of(const llama_context *llama) {
+    uint64_t size = 0;
+    for (const auto &[type, data] : llama_get_memory_breakdown(llama)) {
+        size += data.context + data.compute;
+    }
+    return size;
+}
+
+bool valid(const lcrt_embedder *embedder, const int32_t *tokens, const int32_t *lengths, int32_t n) {
+    if (n < 1 || n > embedder->info.n_seq_max || *std::min_element(lengths, lengths + n) < 1) {
+        return false;
+    }
+    const int32_t n_rows = count_rows(embedder, lengths, n);
+    const int32_t n_vocab = embedder->model->info.n_vocab;
+    return std::all_of(tokens, tokens + std::max(n_rows, 0), [=](int32_t t) { return t >= 0 && t < n_vocab; });
+}
+
+} // namespace
+
+extern "C" lcrt_embed_params lcrt_embed_params_default(void) {
+    lcrt_embed_params params = {};
+    params.flash_attention = -1;
+    return params;
+}
+
+extern "C" lcrt_status lcrt_embed_init(lcrt_model *model, const lcrt_embed_params *params, lcrt_embedder **out,
+                                       char *err, size_t err_cap) {
+    return lcrt::guarded(err, err_cap, [&] {
+        if (model == nullptr || params == nullptr || out == nullptr) {
+            return LCRT_ERR_INVALID;
+        }
+        return make(model, *params, out, {err, err_cap});
+    });
+}
+
+extern "C" void lcrt_embed_free(lcrt_embedder *embedder) {
+    (void)lcrt::guarded([&] {
+        delete embedder;
+        return LCRT_OK;
+    });
+}
+
+extern "C" void lcrt_embed_info_get(const lcrt_embedder *embedder, lcrt_embed_info *out) {
+    *out = embedder->info;
+}
+
+extern "C" uint64_t lcrt_embed_size(const lcrt_embedder *embedder) {
+    uint64_t size = 0;
+    (void)lcrt::guarded([&] {
+        for (const room *room : {embedder->full.get(), embedder->brief.get()}) {
+            size += room != nullptr ? size_of(room->llama) : 0;
+        }
+        return LCRT_OK;
+    });
+    return size;
+}
+
+extern "C" lcrt_status lcrt_embed_run(lcrt_embedder *embedder, const int32_t *tokens, const int32_t *lengths, int32_t n,
+                                      float *out) {
+    return lcrt::guarded([&] {
+        if (embedder == nullptr || tokens == nullptr || lengths == nullptr || out == nullptr ||
+            !valid(embedder, tokens, lengths, n)) {
+            return LCRT_ERR_INVALID;
+        }
+        const int32_t n_rows = count_rows(embedder, lengths, n);
+        if (n_rows < 0) {
+            return LCRT_ERR_TOO_LONG;
+        }
+        room *room = nullptr;
+        lcrt_status status = room_for(embedder, n_rows, &room);
+        if (status == LCRT_OK) {
+            fill(embedder, lengths, n);
+            status = compute(embedder, room->llama, tokens, n_rows);
+        }
+        return status == LCRT_OK ? take(room->llama, n, static_cast<size_t>(embedder->info.n_out), out) : status;
+    });
+}
+
+extern "C" void lcrt_embed_interrupt(lcrt_embedder *embedder, bool on) {
+    embedder->interrupted.store(on, std::memory_order_relaxed);
+}
+
+extern "C" int32_t lcrt_embed_json(const float *numbers, int32_t n, char *out, int32_t cap) {
+    const int64_t needed = 2 + int64_t{n} * json_number_max;
+    if (n < 0 || needed > INT32_MAX || cap < needed) {
+        return n < 0 || needed > INT32_MAX ? 0 : static_cast<int32_t>(-needed);
+    }
+    char *at = out;
+    *at++ = '[';
+    for (int32_t i = 0; i < n; i++) {
+        at = std::to_chars(at, at + json_number_max, numbers[i]).ptr;
+        *at++ = ',';
+    }
+    at -= n > 0 ? 1 : 0;
+    *at++ = ']';
+    return static_cast<int32_t>(at - out);
+}

@@ -1,0 +1,108 @@
+/* state.cpp -- what a sequence holds, taken out of llama.cpp's memory and put back; and what that memory can do. */
+#include <algorithm>
+
+#include "context.hpp"
+
+namespace {
+
+using lcrt::context;
+
+context *of(void *self) {
+    return static_cast<context *>(self);
+}
+
+bool valid_seq(const context *ctx, int32_t seq) {
+    return seq >= 0 && seq < ctx->info.n_seq_max;
+}
+
+llama_state_seq_flags flags_of(bool part) {
+    return part ? LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY : LLAMA_STATE_SEQ_FLAGS_NONE;
+}
+
+int32_t length(const context *ctx, int32_t seq) {
+    return llama_memory_seq_pos_max(ctx->memory, seq) + 1;
+}
+
+/* Cells that nobody has may be too few for what is put back: the one failure that is not the data's fault. */
+lcrt_status failure(const lcrt::attempt &attempt) {
+    return attempt.lines().find("cells") != std::string::npos ? LCRT_ERR_FULL : LCRT_ERR_FORMAT;
+}
+
+} // namespace
+
+namespace lcrt {
+
+/* All positions from the lowest one on are there; the token behind the cut sees n_window of them. */
+int32_t trim_min(void *self, int32_t seq) {
+    const context *ctx = of(self);
+    int32_t least = 0;
+    (void)guarded([&] {
+        if (!valid_seq(ctx, seq)) {
+            return LCRT_ERR_INVALID;
+        }
+        const llama_pos pos_min = llama_memory_seq_pos_min(ctx->memory, seq);
+        if (!ctx->goes_back) {
+            least = length(ctx, seq);
+        } else if (ctx->n_window > 0 && pos_min > 0) {
+            least = std::min(pos_min + ctx->n_window + 1, length(ctx, seq));
+        }
+        return LCRT_OK;
+    });
+    return least;
+}
+
+size_t state_size(void *self, int32_t seq, bool part) {
+    const context *ctx = of(self);
+    size_t size = 0;
+    (void)guarded([&] {
+        if (!valid_seq(ctx, seq)) {
+            return LCRT_ERR_INVALID;
+        }
+        size = llama_state_seq_get_size_ext(ctx->llama, seq, flags_of(part));
+        return LCRT_OK;
+    });
+    return size;
+}
+
+lcrt_status state_get(void *self, int32_t seq, bool part, uint8_t *out, size_t cap, size_t *len) {
+    const context *ctx = of(self);
+    return guarded([&] {
+        if (!valid_seq(ctx, seq)) {
+            return LCRT_ERR_INVALID;
+        }
+        const attempt attempt;
+        *len = llama_state_seq_get_data_ext(ctx->llama, out, cap, seq, flags_of(part));
+        return *len > 0 ? LCRT_OK : LCRT_ERR_BACKEND;
+    });
+}
+
+lcrt_status state_set(void *self, int32_t seq, bool part, const uint8_t *data, size_t len) {
+    const context *ctx = of(self);
+    return guarded([&] {
+        if (!valid_seq(ctx, seq)) {
+            return LCRT_ERR_INVALID;
+        }
+        const attempt attempt;
+        if (len == 0 || llama_state_seq_set_data_ext(ctx->llama, data, len, seq, flags_of(part)) != len) {
+            return failure(attempt);
+        }
+        /* What is not part of the bytes still has the positions behind. */
+        return !part || llama_memory_seq_rm(ctx->memory, seq, length(ctx, seq), -1) ? LCRT_OK : LCRT_ERR_BACKEND;
+    });
+}
+
+bool probe_trim(context *ctx) {
+    llama_token tokens[] = {0, 0};
+    const attempt attempt;
+    const bool decoded = llama_decode(ctx->llama, llama_batch_get_one(tokens, 2)) == 0;
+    llama_synchronize(ctx->llama);
+    const bool trimmed = decoded && llama_memory_seq_rm(ctx->memory, 0, 1, -1);
+    llama_memory_clear(ctx->memory, true);
+    return trimmed;
+}
+
+} // namespace lcrt
+
+extern "C" const char *lcrt_backend_llama_version(void) {
+    return LCRT_LLAMA_CPP_BUILD;
+}

@@ -1,0 +1,189 @@
+/* Drafts that pay are made, others are not, and what they cost in all is bounded. */
+#include "../core/gate.h"
+
+#include "test.h"
+
+#define MS 1000000.0
+
+/* A machine: what its passes cost, and how right drafts are. */
+typedef struct test_machine {
+    double pass_ns, row_ns;
+    double chance;  /* a drafted token is right */
+    double each_ns; /* drafting costs */
+    int32_t n_max;  /* tokens that can be drafted */
+    int32_t n_streams;
+} test_machine;
+
+typedef struct test_outcome {
+    double ns;       /* with drafts, in all */
+    double plain_ns; /* what the same tokens had taken without */
+    int32_t n_tried; /* passes with drafts */
+} test_outcome;
+
+static uint64_t seed;
+
+static int32_t draw_right(int32_t n, double chance) {
+    int32_t right = 0;
+    while (right < n && (double)(test_random(&seed) >> 11) * 0x1p-53 < chance) {
+        right++;
+    }
+    return right;
+}
+
+/* As the engine uses it; each stream's wish is followed with luck of its own. */
+static test_outcome run(lcrt_gate *gate, const test_machine *machine, int32_t n_passes) {
+    lcrt_gate_own own[LCRT_GATE_ROWS];
+    lcrt_gate_wish wishes[LCRT_GATE_ROWS];
+    test_outcome out = {.ns = 0};
+    int32_t n_streams = machine->n_streams;
+    double plain_ns = machine->pass_ns + machine->row_ns * n_streams;
+    for (int32_t i = 0; i < n_streams; i++) {
+        lcrt_gate_begin(gate, &own[i]);
+    }
+    for (int32_t pass = 0; pass < n_passes; pass++) {
+        for (int32_t i = 0; i < n_streams; i++) {
+            wishes[i] = (lcrt_gate_wish){machine->n_max, own[i].rates[0], machine->each_ns};
+        }
+        int32_t n = lcrt_gate_choose(gate, wishes, n_streams, 1000);
+        int32_t n_drafted = n * n_streams, n_taken = 0;
+        for (int32_t i = 0; i < n_streams; i++) {
+            /* Without rows of its own a draft is compared with what comes. */
+            int32_t n_seen = n > 0 ? n : machine->n_max;
+            int32_t n_right = draw_right(n_seen, machine->chance);
+            n_taken += n > 0 ? n_right : 0;
+            lcrt_gate_observe(gate, &own[i], 0, n_right, n_right < n_seen);
+        }
+        double noise = (double)test_between(&seed, 90, 110) / 100;
+        double ns = noise * (machine->pass_ns + machine->row_ns * (n_streams + n_drafted));
+        double draft_ns = machine->each_ns * n_drafted;
+        lcrt_gate_measure(gate, n_streams + n_drafted, (int64_t)ns);
+        if (n > 0) {
+            lcrt_gate_settle(gate, n_streams, n_drafted, n_taken, draft_ns);
+        }
+        out.ns += ns + draft_ns;
+        out.plain_ns += plain_ns * (n_streams + n_taken) / n_streams;
+        out.n_tried += n > 0;
+    }
+    return out;
+}
+
+static test_outcome run_alone(const test_machine *machine, int32_t n_passes) {
+    lcrt_gate gate;
+    lcrt_gate_init(&gate);
+    return run(&gate, machine, n_passes);
+}
+
+static void drafts_that_are_right_pay_at_once(void) {
+    test_machine machine = {.pass_ns = 8 * MS, .row_ns = MS, .chance = 0.97, .n_max = 12, .n_streams = 1};
+    test_outcome out = run_alone(&machine, 60);
+    CHECK(out.n_tried >= 55);
+    CHECK(out.plain_ns > 3 * out.ns);
+}
+
+static void drafts_that_are_wrong_cost_nearly_nothing(void) {
+    test_machine machine = {.pass_ns = 8 * MS, .row_ns = 3 * MS, .chance = 0.05, .n_max = 12, .n_streams = 1};
+    test_outcome out = run_alone(&machine, 4000);
+    CHECK(out.ns < 1.006 * out.plain_ns);
+    CHECK(out.n_tried > 0 && out.n_tried < 100);
+}
+
+static void rows_that_cost_as_much_as_a_pass_are_not_spent(void) {
+    test_machine machine = {.pass_ns = 0.1 * MS, .row_ns = 8 * MS, .chance = 0.9, .n_max = 12, .n_streams = 1};
+    test_outcome out = run_alone(&machine, 4000);
+    CHECK(out.ns < 1.006 * out.plain_ns);
+}
+
+static void the_bound_holds_on_any_machine(void) {
+    seed = 5;
+    printf("seed %llu\n", (unsigned long long)seed);
+    for (int32_t round = 0; round < 300; round++) {
+        test_machine machine = {.pass_ns = test_between(&seed, 0, 100) * MS / 10,
+                                .row_ns = test_between(&seed, 1, 100) * MS / 10,
+                                .chance = test_between(&seed, 0, 100) / 100.0,
+                                .each_ns = test_between(&seed, 0, 1) * test_between(&seed, 0, 40) * MS / 10,
+                                .n_max = test_between(&seed, 1, 16),
+                                .n_streams = test_between(&seed, 1, 20)};
+        test_outcome out = run_alone(&machine, 2000);
+        if (!CHECK(out.ns < 1.01 * out.plain_ns)) {
+            printf("  round %d: %.4f of plain\n", round, out.ns / out.plain_ns);
+        }
+    }
+}
+
+static void what_others_have_learned_is_known_to_a_new_sequence(void) {
+    lcrt_gate gate;
+    lcrt_gate_own own;
+    lcrt_gate_init(&gate);
+    test_machine machine = {.pass_ns = 8 * MS, .row_ns = MS, .chance = 0.1, .n_max = 12, .n_streams = 1};
+    run(&gate, &machine, 300);
+    lcrt_gate_begin(&gate, &own);
+    CHECK(own.rates[0] < 0.3);
+}
+
+static void it_comes_back_when_drafts_become_right(void) {
+    lcrt_gate gate;
+    lcrt_gate_init(&gate);
+    test_machine machine = {.pass_ns = 8 * MS, .row_ns = MS, .chance = 0.05, .n_max = 12, .n_streams = 1};
+    run(&gate, &machine, 2000);
+    machine.chance = 0.97;
+    test_outcome out = run(&gate, &machine, 1000);
+    CHECK(out.plain_ns > 2.5 * out.ns);
+}
+
+/* Rows were dear, and are cheap now: nothing but trying can tell. */
+static void it_comes_back_when_rows_become_cheap(void) {
+    lcrt_gate gate;
+    lcrt_gate_init(&gate);
+    test_machine machine = {.pass_ns = MS, .row_ns = 20 * MS, .chance = 0.97, .n_max = 12, .n_streams = 1};
+    run(&gate, &machine, 500);
+    machine.pass_ns = 20 * MS;
+    machine.row_ns = MS;
+    run(&gate, &machine, 10000);
+    test_outcome out = run(&gate, &machine, 500);
+    CHECK(out.plain_ns > 2 * out.ns);
+}
+
+static void with_many_streams_rows_do_not_pay(void) {
+    lcrt_gate gate;
+    lcrt_gate_init(&gate);
+    test_machine machine = {.pass_ns = 8 * MS, .row_ns = 4 * MS, .chance = 0.6, .n_max = 12, .n_streams = 1};
+    CHECK(run(&gate, &machine, 500).n_tried > 400);
+    machine.n_streams = 16;
+    CHECK(run(&gate, &machine, 500).n_tried < 50);
+}
+
+static void spare_rows_are_the_limit(void) {
+    lcrt_gate gate;
+    lcrt_gate_init(&gate);
+    lcrt_gate_measure(&gate, 1, 8000000);
+    lcrt_gate_wish wishes[2] = {{.n_max = 12, .rate = 0.99}, {.n_max = 12, .rate = 0.99}};
+    CHECK_INT(lcrt_gate_choose(&gate, wishes, 2, 9), 4);
+    CHECK_INT(lcrt_gate_choose(&gate, wishes, 1, 9), 9);
+    CHECK_INT(lcrt_gate_choose(&gate, wishes, 1, 0), 0);
+    wishes[0].n_max = 5;
+    CHECK_INT(lcrt_gate_choose(&gate, wishes, 1, 9), 5);
+    wishes[0].n_max = 0;
+    CHECK_INT(lcrt_gate_choose(&gate, wishes, 1, 9), 0);
+}
+
+static void nothing_is_drafted_before_a_pass_was_measured(void) {
+    lcrt_gate gate;
+    lcrt_gate_init(&gate);
+    lcrt_gate_wish wish = {.n_max = 12, .rate = 1};
+    CHECK_INT(lcrt_gate_choose(&gate, &wish, 1, 100), 0);
+}
+
+int main(void) {
+    seed = 1;
+    RUN(drafts_that_are_right_pay_at_once);
+    RUN(drafts_that_are_wrong_cost_nearly_nothing);
+    RUN(rows_that_cost_as_much_as_a_pass_are_not_spent);
+    RUN(the_bound_holds_on_any_machine);
+    RUN(what_others_have_learned_is_known_to_a_new_sequence);
+    RUN(it_comes_back_when_drafts_become_right);
+    RUN(it_comes_back_when_rows_become_cheap);
+    RUN(with_many_streams_rows_do_not_pay);
+    RUN(spare_rows_are_the_limit);
+    RUN(nothing_is_drafted_before_a_pass_was_measured);
+    return test_end();
+}
