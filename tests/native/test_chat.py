@@ -101,6 +101,18 @@ def test_requests_of_the_wrong_shape_are_refused(model: Model, request_text: byt
     assert apply(chat, [USER])["prompt"]
 
 
+def test_json_of_any_depth_is_survived(model: Model) -> None:
+    def nested(depth: int) -> bytes:
+        inner = b"[" * depth + b"]" * depth
+        return b'{"messages": [{"role": "user", "content": "\\"]}[["}], "tools": [], "other": ' + inner + b"}"
+
+    chat = Chat(model)
+    with pytest.raises(InvalidRequest, match="nested deeper than 512"):
+        chat.apply(nested(1_000_000))
+    assert chat.apply(nested(511))
+    assert apply(chat, [{"role": "user", "content": "[" * 1000}])["prompt"]
+
+
 @pytest.mark.parametrize("template", ["{% for %}", "{{ messages", "{% endif %}"])
 def test_a_template_that_cannot_be_read_is_unsupported(model: Model, template: str) -> None:
     with pytest.raises(UnsupportedModel, match="chat template"):

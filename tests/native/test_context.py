@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lcrt.errors import BusyError, Cancelled, ClosedError, InvalidRequest, OutOfMemory, UnsupportedModel
-from lcrt.native.context import Context
+from lcrt.native.context import Context, _Rows  # type: ignore[attr-defined]
 from lcrt.native.model import Model
 from lcrt.native.values import ContextParams, ModelParams
 from tests.native import tiny
@@ -71,11 +71,53 @@ def test_after_a_trim_the_same_comes_out(model: Model) -> None:
     np.testing.assert_allclose(context.decode(PROMPT), make(model).decode(PROMPT), atol=1e-3)
 
 
+def test_a_trim_that_reaches_the_end_is_one_of_the_tail(model: Model) -> None:
+    context = make(model)
+    context.decode(PROMPT)
+    context.trim(0, 5, 100)
+    np.testing.assert_allclose(context.decode(PROMPT[5:]), make(model).decode(PROMPT), atol=1e-3)
+
+
+def test_a_shift_moves_where_it_goes_on(model: Model) -> None:
+    context = make(model)
+    context.decode(PROMPT)
+    context.trim(0, 2, 6)
+    context.shift(0, 6, -1, -4)
+    context.decode([262])
+    with pytest.raises(InvalidRequest):
+        context.decode([262], pos=len(PROMPT))
+    context.shift(0, 0, -1, -1000)
+    np.testing.assert_allclose(context.decode(PROMPT), make(model).decode(PROMPT), atol=1e-3)
+
+
+@pytest.mark.parametrize("delta", [240, 2**31 - 1])
+def test_positions_are_not_moved_out_of_the_context(model: Model, delta: int) -> None:
+    context = make(model)
+    context.decode(PROMPT)
+    with pytest.raises(InvalidRequest, match="not in the context"):
+        context.shift(0, 0, -1, delta)
+    context.decode([262])
+
+
 def test_a_shared_prefix_goes_on_in_another_sequence(model: Model) -> None:
     context = make(model, n_parallel=2, layout="unified")
     context.decode(PROMPT)
     context.share(0, 1, 8)
     np.testing.assert_allclose(context.decode(PROMPT[8:], seq=1), make(model).decode(PROMPT), atol=1e-3)
+
+
+@pytest.mark.parametrize("layout", ["unified", "split"])
+def test_only_an_empty_sequence_gets_a_share(model: Model, layout: str) -> None:
+    context = make(model, n_parallel=2, layout=layout)
+    context.decode(PROMPT)
+    context.decode(PROMPT[:3], seq=1)
+    with pytest.raises(InvalidRequest, match="not empty"):
+        context.share(0, 1, 8)
+    context.trim(1)
+    context.share(0, 1, 8)
+    for pair in ((0, 0), (0, 2), (-1, 1)):
+        with pytest.raises(InvalidRequest):
+            context.share(*pair, 4)
 
 
 def test_a_recurrent_model_cannot_go_back(recurrent_model: Model) -> None:
@@ -133,6 +175,17 @@ def test_a_full_pool_is_busy_and_lives(model: Model) -> None:
         context.decode([260] * 100, seq=1)
     context.trim(0)
     context.decode([260] * 100, seq=1, pos=0)
+
+
+def test_batches_larger_than_the_context_are_cut_for_it(model: Model) -> None:
+    context = make(model, n_batch=2**31 - 1, n_ubatch=2**31 - 1)
+    assert context.info.n_batch == context.info.n_ctx
+    np.testing.assert_allclose(context.decode(PROMPT), make(model).decode(PROMPT), atol=1e-3)
+
+
+def test_rows_without_logits_show_nothing(model: Model) -> None:
+    with pytest.raises(BufferError):
+        memoryview(_Rows(make(model), 3))
 
 
 def test_a_context_that_cannot_fit_is_out_of_memory(model: Model) -> None:

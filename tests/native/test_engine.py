@@ -1,3 +1,4 @@
+import gc
 import select
 import subprocess
 import sys
@@ -5,16 +6,20 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lcrt.core.event import Usage
 from lcrt.core.options import Sampling
 from lcrt.errors import BusyError, ClosedError, InvalidRequest, OutOfMemory, UnsupportedModel
+from lcrt.gguf.types import ValueType
+from lcrt.gguf.writer import Typed
 from lcrt.native.context import Context
 from lcrt.native.engine import Engine, Event
 from lcrt.native.model import Model
 from lcrt.native.values import ContextParams, EngineParams, ModelParams
+from tests.native import tiny
 
 GREEDY = Sampling(temperature=0.0)
 PROMPT = [1, *range(260, 270)]
@@ -70,6 +75,20 @@ def test_the_engine_generates_what_its_context_computes(make: Make, model: Model
     while len(want) < 8:
         want.append(int(context.decode(want[-1:]).argmax()))
     assert got == want
+
+
+def test_tokens_that_the_model_suppresses_never_come_out(make: Make, tmp_path: Path) -> None:
+    def first(engine: Engine, sampling: Sampling) -> int:
+        engine.submit(1, PROMPT, sampling, max_tokens=1, ignore_eog=True)
+        return next(token for event in drain(engine, 1)[1] for token in event.tokens)
+
+    likeliest = first(make(), GREEDY)
+    suppressed = Typed(ValueType.INT32, [likeliest, 5])
+    path = tiny.llama(tmp_path / "shy.gguf", tokenizer__ggml__suppress_tokens=suppressed)
+    with Model(path) as shy, Engine(shy, ContextParams(n_ctx=256, n_threads=1)) as engine:
+        second = first(engine, GREEDY)
+        assert second not in {likeliest, 5}
+        assert first(engine, Sampling(temperature=0.0, logit_bias=((likeliest, 90.0),))) == second
 
 
 def test_text_is_the_text_of_the_tokens(make: Make, model: Model) -> None:
@@ -155,12 +174,19 @@ def test_a_full_queue_is_busy(make: Make) -> None:
 
 @pytest.mark.parametrize(
     ("tokens", "options"),
-    [([], {}), ([1] * 300, {}), ([1], {"n_ctx": -1}), ([1], {"n_logprobs": 99}), ([-5], {})],
+    [
+        ([], {}),
+        ([1] * 300, {}),
+        ([1], {"n_ctx": -1}),
+        ([1], {"n_logprobs": 99}),
+        ([-5], {}),
+        ([1], {"stops": ["a\0b"]}),
+    ],
 )
-def test_jobs_that_make_no_sense_are_refused(make: Make, tokens: list[int], options: dict[str, int]) -> None:
+def test_jobs_that_make_no_sense_are_refused(make: Make, tokens: list[int], options: dict[str, Any]) -> None:
     engine = make()
     with pytest.raises(InvalidRequest):
-        engine.submit(1, tokens, GREEDY, **options)  # type: ignore[arg-type]
+        engine.submit(1, tokens, GREEDY, **options)
     engine.submit(2, PROMPT, GREEDY, max_tokens=1)
     assert drain(engine, 1)[2]
 
@@ -168,6 +194,48 @@ def test_jobs_that_make_no_sense_are_refused(make: Make, tokens: list[int], opti
 def test_waiting_ends_with_the_time(make: Make) -> None:
     assert not make().wait(0.01)
     assert not make().wait(0)
+    assert not make().wait(float("nan"))
+
+
+def test_waiting_may_have_no_end(make: Make) -> None:
+    engine = make()
+    engine.submit(1, PROMPT, GREEDY, max_tokens=1, ignore_eog=True)
+    assert engine.wait(float("inf"))
+
+
+def test_events_are_taken_by_one_call_at_a_time(make: Make) -> None:
+    """What is freed while one call makes its events may be an object that asks for events too."""
+
+    class Curious:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            seen.append(engine.events())
+            among.append(taking)
+
+    seen: list[list[Event]] = []
+    among: list[bool] = []
+    taking = False
+    engine = make()
+    engine.submit(1, PROMPT, GREEDY, max_tokens=200, ignore_eog=True, n_logprobs=20)
+    got: list[Event] = []
+    old = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        while not (got and got[-1].finish):
+            assert engine.wait(10)
+            Curious()
+            taking = True
+            got += engine.events()
+            taking = False
+            got += [event for events in seen for event in events]
+            seen.clear()
+            got.sort(key=lambda event: event.finish is not None)
+    finally:
+        gc.set_threshold(*old)
+    assert any(among)
+    assert sum(len(event.tokens) for event in got) == 200
 
 
 def test_the_descriptor_is_readable_when_events_wait(make: Make) -> None:
@@ -221,8 +289,9 @@ def test_an_engine_outlives_its_model(own_model: Model) -> None:
 def test_an_engine_that_cannot_be_is_an_error(model: Model, tiny_path: Path) -> None:
     with pytest.raises(OutOfMemory):
         Engine(model, ContextParams(n_ctx=2**30))
-    with pytest.raises(InvalidRequest):
-        Engine(model, ContextParams(n_ctx=256), EngineParams(n_slots=5))
+    for params in (EngineParams(n_slots=5), EngineParams(latency_target=float("nan")), EngineParams(max_queue=-1)):
+        with pytest.raises(InvalidRequest):
+            Engine(model, ContextParams(n_ctx=256), params)
     with Model(tiny_path, ModelParams(vocab_only=True)) as vocabulary, pytest.raises(UnsupportedModel):
         Engine(vocabulary)
 

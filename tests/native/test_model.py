@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from lcrt.errors import (
     Cancelled,
     ClosedError,
     EngineError,
+    InvalidRequest,
     LoadError,
     ModelFormatError,
     UnsupportedModel,
@@ -47,11 +49,38 @@ def test_a_path_without_a_file_is_a_load_error(tmp_path: Path, name: str) -> Non
         Model(tmp_path / name)
 
 
+def test_a_pipe_is_no_file_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(LoadError, match="not a file"):
+        Model(tmp_path / "pipe")
+
+
+def test_a_path_ends_where_it_ends(tiny_path: Path) -> None:
+    with pytest.raises(LoadError, match="NUL"):
+        Model(f"{tiny_path}\0.txt")
+
+
+@pytest.mark.parametrize("params", [ModelParams(n_gpu_layers=2**40), ModelParams(main_gpu=2**40)])
+def test_parameters_out_of_range_are_refused(tiny_path: Path, params: ModelParams) -> None:
+    with pytest.raises(InvalidRequest):
+        Model(tiny_path, params)
+
+
 def test_a_file_of_another_kind_is_a_format_error(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(b"PK\3\4 this is a zip")
     with pytest.raises(ModelFormatError, match="is not a GGUF file"):
         Model(path)
+
+
+def test_a_file_cut_at_any_byte_of_its_header_is_a_format_error(tiny_path: Path, tmp_path: Path) -> None:
+    whole = tiny_path.read_bytes()
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(whole)
+    for size in range(whole.index(b"token_embd"), -1, -97):
+        os.truncate(path, size)
+        with pytest.raises(ModelFormatError):
+            Model(path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.00001, 0.001, 0.02, 0.1, 0.5, 0.9, 0.999])

@@ -1,5 +1,8 @@
+import subprocess
+import sys
 from array import array
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcrt.errors import ClosedError, InvalidRequest
+from lcrt.gguf.types import ValueType
+from lcrt.gguf.writer import Typed
 from lcrt.native.model import Model
+from lcrt.native.values import ModelParams
 from tests.native import tiny
 
 
@@ -49,6 +55,34 @@ def test_tokens_come_in_any_sequence(model: Model, kind: Callable[[list[int]], A
     assert model.vocab.text(kind([tiny.TOKENS.index(letter) for letter in "hey"])) == "hey"
 
 
+@pytest.mark.parametrize("pre", ["tekken", "gpt-4o", "deepseek-v3", "exaone-moe"])
+@pytest.mark.parametrize("letters", ["a", " ", "$", "ab "])
+def test_a_word_of_any_length_is_survived(tmp_path: Path, pre: str, letters: str) -> None:
+    path = tiny.byte_pairs(tmp_path / "bytes.gguf", pre)
+    code = (
+        "import sys; from lcrt import Model, ModelParams; "
+        "text = sys.argv[2] * 200_000; vocab = Model(sys.argv[1], ModelParams(vocab_only=True)).vocab; "
+        "tokens = vocab.tokenise(text); assert (tokens[0], tokens[-1]) == (1, 2); "
+        "assert b''.join(vocab.piece(token) for token in tokens[1:-1]).decode() == text"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path), letters], check=True)
+
+
+def test_a_long_text_has_the_tokens_of_its_words(real_model: Model) -> None:
+    vocab = real_model.vocab
+    words = [f" word{i % 977}ly," for i in range(20_000)]
+    tokens = {word: vocab.tokenise(word, add_special=False).tolist() for word in words}
+    assert vocab.tokenise("".join(words), add_special=False).tolist() == [t for word in words for t in tokens[word]]
+
+
+@pytest.mark.parametrize("letters", ["é", "字", "🙂", "a\n", "\n", "a  "])
+def test_a_long_text_is_never_cut_within_a_character(tmp_path: Path, letters: str) -> None:
+    with Model(tiny.byte_pairs(tmp_path / "bytes.gguf", "gpt-2"), ModelParams(vocab_only=True)) as loaded:
+        text = "x" + letters * (200_000 // len(letters.encode()))
+        tokens = loaded.vocab.tokenise(text)
+        assert b"".join(loaded.vocab.piece(token) for token in tokens[1:-1]).decode() == text
+
+
 def test_control_tokens_are_written_out_on_request(model: Model) -> None:
     vocab = model.vocab
     assert vocab.text([2], special=True) == "</s>"
@@ -87,3 +121,10 @@ def test_the_vocabulary_of_a_closed_model_cannot_be_used(own_model: Model) -> No
         vocab.tokenise("a")
     with pytest.raises(ClosedError):
         _ = vocab.bos
+
+
+def test_tokens_that_a_model_suppresses_are_known(model: Model, tmp_path: Path) -> None:
+    assert model.vocab.suppressed == ()
+    path = tiny.llama(tmp_path / "shy.gguf", tokenizer__ggml__suppress_tokens=Typed(ValueType.INT32, [7, 9]))
+    with Model(path, ModelParams(vocab_only=True)) as shy:
+        assert shy.vocab.suppressed == (7, 9)

@@ -80,6 +80,29 @@ def llama(path: Path, **changes: Plain) -> Path:
     return write(path, metadata("llama", **changes), LLAMA_SHAPES)
 
 
+def byte_letters() -> list[str]:
+    """The character that stands for each byte in vocabularies of bytes: itself where it can be seen."""
+    seen = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in seen]
+    return [chr(byte) for byte in seen] + [chr(256 + i) for i in range(len(others))]
+
+
+def byte_pairs(path: Path, pre: str) -> Path:
+    """A vocabulary of bytes and no weights, whose texts are cut into words as ``pre`` names it."""
+    tokens = ["<unk>", "<s>", "</s>", *byte_letters()]
+    changes: dict[str, Plain] = {
+        "tokenizer__ggml__model": "gpt2",
+        "tokenizer__ggml__pre": pre,
+        "tokenizer__ggml__tokens": tokens,
+        "tokenizer__ggml__merges": ["a b"],
+        "tokenizer__ggml__scores": Typed(ValueType.FLOAT32, [0.0] * len(tokens)),
+        "tokenizer__ggml__token_type": Typed(ValueType.INT32, [UNKNOWN, CONTROL, CONTROL, *[NORMAL] * 256]),
+        "tokenizer__ggml__add_bos_token": True,
+        "tokenizer__ggml__add_eos_token": True,
+    }
+    return write(path, metadata("llama", **changes), {})
+
+
 def vocabulary(path: Path) -> Path:
     """A file with a vocabulary and no weights."""
     return write(path, metadata("llama"), {})

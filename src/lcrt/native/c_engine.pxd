@@ -2,6 +2,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from lcrt.native.c_backend cimport c_bool, lcrt_backend
+from lcrt.native.c_grammar cimport lcrt_grammar
 from lcrt.native.c_sampling cimport lcrt_sampling
 from lcrt.native.c_status cimport lcrt_status
 
@@ -10,14 +11,24 @@ cdef extern from "lcrt/engine.h" nogil:
     ctypedef struct lcrt_engine:
         pass
 
+    ctypedef struct lcrt_cache_params:
+        int64_t ram_len
+        int64_t disk_len
+        const char *dir
+        const char *version
+        const char *model
+        const char *setup
+
     ctypedef struct lcrt_engine_params:
         int32_t n_slots
         int32_t n_chunk_min
         int32_t n_chunk
         int64_t latency_target_ns
+        int64_t wake_interval_ns
         int32_t n_sampler_threads
         int32_t max_queue
         size_t events_len
+        lcrt_cache_params cache
 
     lcrt_engine_params lcrt_engine_params_default()
 
@@ -36,6 +47,7 @@ cdef extern from "lcrt/engine.h" nogil:
         lcrt_sampling sampling
         const char *const *stops
         int32_t n_stops
+        lcrt_grammar grammar
 
     ctypedef enum lcrt_finish:
         LCRT_FINISH_NONE
@@ -52,6 +64,8 @@ cdef extern from "lcrt/engine.h" nogil:
     ctypedef struct lcrt_usage:
         int32_t n_prompt
         int32_t n_cached
+        int32_t n_host
+        int32_t n_disk
         int32_t n_generated
         int32_t n_sampled
         int32_t n_shifts
@@ -86,6 +100,16 @@ cdef extern from "lcrt/engine.h" nogil:
         int64_t sample_ns
         int64_t step_ns
         int64_t n_moves
+        int64_t n_prompt
+        int64_t n_cached
+        int64_t n_taken
+        int64_t n_shared
+        int64_t n_joined
+        int64_t n_masks
+        int64_t n_mask_waits
+        int64_t mask_ns
+        int64_t mask_wait_ns
+        int64_t n_forced
 
     lcrt_status lcrt_engine_init(const lcrt_backend *backend, const lcrt_engine_params *params, lcrt_engine **out)
     void lcrt_engine_free(lcrt_engine *engine)

@@ -10,6 +10,7 @@ cdef extern from "lcrt/model.h" nogil:
         pass
 
     lcrt_status lcrt_runtime_init(const char *backend_dir)
+    const char *lcrt_backend_llama_version()
 
     ctypedef struct lcrt_model_params:
         int32_t n_gpu_layers

@@ -11,5 +11,6 @@ cdef extern from "lcrt/status.h" nogil:
         LCRT_ERR_CANCELLED
         LCRT_ERR_BACKEND
         LCRT_ERR_CLOSED
+        LCRT_ERR_GRAMMAR
 
     const char *lcrt_status_text(lcrt_status status)

@@ -2,6 +2,8 @@
 
 from threading import Lock
 
+from lcrt.errors import InvalidRequest
+
 cimport cython
 
 from lcrt.native cimport c_chat as c, c_status as s
@@ -11,6 +13,30 @@ from lcrt.native.status cimport check
 
 cdef enum:
     ERR_CAP = 4096
+    DEPTH_MAX = 512
+
+
+cdef int check_depth(const unsigned char *data, size_t data_len) except -1:
+    """Refuse JSON nested so deep that reading it would not fit the stack."""
+    cdef bint quoted = False
+    cdef int depth = 0
+    cdef size_t i = 0
+    while i < data_len:
+        if quoted:
+            if data[i] == c"\\":
+                i += 1
+            elif data[i] == c'"':
+                quoted = False
+        elif data[i] == c'"':
+            quoted = True
+        elif data[i] == c"[" or data[i] == c"{":
+            depth += 1
+            if depth > DEPTH_MAX:
+                raise InvalidRequest(f"a request nested deeper than {DEPTH_MAX}")
+        elif data[i] == c"]" or data[i] == c"}":
+            depth -= 1
+        i += 1
+    return 0
 
 
 @cython.final
@@ -47,7 +73,7 @@ cdef class Chat(Handle):
     def apply(self, bytes request not None):
         """Render a request, JSON in and JSON out; see chat.h for the fields.
 
-        Raises ``InvalidRequest`` when the template refuses the messages.
+        Raises ``InvalidRequest`` when the template refuses the messages, and for more than 512 levels of JSON.
         """
         cdef const char *data = request
         cdef size_t data_len = len(request)
@@ -56,6 +82,7 @@ cdef class Chat(Handle):
         cdef char err[ERR_CAP]
         cdef s.lcrt_status status
         err[0] = 0
+        check_depth(<const unsigned char *>data, data_len)
         with self._lock:
             self.enter()
             try:

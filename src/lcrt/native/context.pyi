@@ -45,10 +45,17 @@ class Context(Handle):
         """Forget positions [p0, p1) of a sequence, to the end when ``p1`` is negative. Raises ``UnsupportedModel``."""
 
     def shift(self, seq: int, p0: int, p1: int, delta: int) -> None:
-        """Move positions [p0, p1) of a sequence by ``delta``. Raises ``UnsupportedModel``."""
+        """Move positions [p0, p1) of a sequence by ``delta``, to the end when ``p1`` is negative.
+
+        What falls below 0 is forgotten. Raises ``UnsupportedModel``, and ``InvalidRequest`` for positions
+        that would leave the context.
+        """
 
     def share(self, src: int, dst: int, n: int) -> None:
-        """Let ``dst``, which must be empty, begin with the first ``n`` positions of ``src``."""
+        """Let ``dst``, which must be empty, begin with the first ``n`` positions of ``src``.
+
+        Raises ``InvalidRequest`` when it is not empty.
+        """
 
     def interrupt(self, on: bool = True) -> None:
         """Make a running decode of another thread give up with ``Cancelled``; False allows decoding again."""

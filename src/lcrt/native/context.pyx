@@ -42,6 +42,8 @@ cdef class _Rows:
             self._owner.leave()
 
     def __getbuffer__(self, Py_buffer *view, int flags):
+        if self._data == NULL:
+            raise BufferError("these rows hold nothing")
         view.buf = <void *>self._data
         view.obj = self
         view.len = self._shape[0] * self._strides[0]
@@ -182,26 +184,37 @@ cdef class Context(Handle):
             self.alive()
             status = self._backend.vtable.trim(self._backend.self, seq, p0, p1)
             check(status, NULL)
-            if p1 < 0:
+            if p1 < 0 or p1 >= self._next[seq]:
                 self._next[seq] = min(self._next[seq], max(p0, 0))
 
     def shift(self, int32_t seq, int32_t p0, int32_t p1, int32_t delta):
-        """Move positions [p0, p1) of a sequence by ``delta``. Raises ``UnsupportedModel``."""
+        """Move positions [p0, p1) of a sequence by ``delta``, to the end when ``p1`` is negative.
+
+        What falls below 0 is forgotten. Raises ``UnsupportedModel``, and ``InvalidRequest`` for positions
+        that would leave the context.
+        """
         cdef s.lcrt_status status
         self.alive()
+        self.check_seq(seq)
         with self._lock:
             self.alive()
+            if self._next[seq] + delta > self._backend.info.n_ctx:
+                raise InvalidRequest(f"moved by {delta}, positions are not in the context")
             status = self._backend.vtable.shift(self._backend.self, seq, p0, p1, delta)
             check(status, NULL)
             if p1 < 0 or p1 >= self._next[seq]:
-                self._next[seq] += delta
+                self._next[seq] = max(self._next[seq] + delta, 0)
 
     def share(self, int32_t src, int32_t dst, int32_t n):
         """Let ``dst``, which must be empty, begin with the first ``n`` positions of ``src``."""
         cdef s.lcrt_status status
         self.alive()
+        self.check_seq(src)
+        self.check_seq(dst)
         with self._lock:
             self.alive()
+            if self._next[dst] > 0:
+                raise InvalidRequest(f"sequence {dst} is not empty")
             status = self._backend.vtable.share(self._backend.self, src, dst, n)
             check(status, NULL)
             self._next[dst] = min(n, self._next[src])

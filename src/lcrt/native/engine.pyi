@@ -5,9 +5,10 @@ from typing import Literal, Self, final
 
 from lcrt.core.event import Usage
 from lcrt.core.options import Sampling
+from lcrt.native.grammar import Grammar
 from lcrt.native.handle import Handle
 from lcrt.native.model import Model, _Tokens
-from lcrt.native.values import ContextInfo, ContextParams, EngineParams, EngineStats
+from lcrt.native.values import CacheStats, ContextInfo, ContextParams, EngineParams, EngineStats
 
 @final
 class Event:
@@ -66,6 +67,7 @@ class Engine(Handle):
         special: bool = False,
         n_logprobs: int = -1,
         stops: Iterable[str] = (),
+        grammar: Grammar | None = None,
     ) -> None:
         """Queue a job: a prompt of at least one token, and a ``Sampling``.
 
@@ -73,15 +75,16 @@ class Engine(Handle):
         ``n_ctx`` the positions held (0: all of a sequence); when they are full, ``shift`` drops old ones
         behind the first ``n_keep`` tokens of the prompt (negative: all of it), or it ends with length.
         ``cache`` may reuse what a slot holds, ``ignore_eog`` generates on, ``special`` shows control tokens.
-        ``n_logprobs``: -1 none, 0 the token's own, n also the n likeliest, at most 20. Raises
-        ``BusyError`` when the queue is full and ``InvalidRequest`` for a job that makes no sense.
+        ``n_logprobs``: -1 none, 0 the token's own, n also the n likeliest, at most 20. ``grammar`` belongs
+        to the engine from then on, unless this raises. Raises ``BusyError`` when the queue is full and
+        ``InvalidRequest`` for a job that makes no sense.
         """
 
     def cancel(self, number: int) -> None:
         """End a job within one step; it still gets its finish event. Unknown numbers are ignored."""
 
     def events(self) -> list[Event]:
-        """All events that wait, oldest first. Never waits itself."""
+        """All events that wait, oldest first. Never waits itself. Empty while another call takes them."""
 
     def fileno(self) -> int:
         """A descriptor that is readable when events wait; the engine's own, not to be closed."""
@@ -94,3 +97,12 @@ class Engine(Handle):
 
     def stats(self) -> EngineStats:
         """Counters since the start."""
+
+    def cache_stats(self) -> CacheStats:
+        """Where prompts were found since the start, and what is stored now."""
+
+    def store(self, timeout: float) -> tuple[int, int]:
+        """Close, after writing what the sequences hold to disk, the most valuable first.
+
+        It takes about ``timeout`` seconds at most. Returns how many were written, and how many had no time.
+        """

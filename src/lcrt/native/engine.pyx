@@ -5,15 +5,16 @@ import weakref
 
 from lcrt.core.event import Usage
 from lcrt.errors import ClosedError, InvalidRequest
-from lcrt.native.values import ContextParams, EngineParams, EngineStats
+from lcrt.native.values import CacheHits, CacheStats, ContextParams, EngineParams, EngineStats
 
 cimport cython
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from lcrt.native cimport c_backend as b, c_engine as c, c_status as s
+from lcrt.native cimport c_backend as b, c_cache as k, c_engine as c, c_status as s
 from lcrt.native.backend cimport make_backend
+from lcrt.native.grammar cimport Grammar
 from lcrt.native.handle cimport Handle
 from lcrt.native.model cimport Model, int32_buffer
 from lcrt.native.sampler cimport SamplingArgument
@@ -24,6 +25,7 @@ cdef enum:
 
 cdef int64_t SECOND = 1000000000
 cdef int64_t WAIT_SLICE = 50000000
+cdef double YEARS = 1e9  # seconds, as good as for ever
 
 cdef tuple _KINDS = ("", "start", "text", "finish")
 cdef tuple _FINISHES = (None, "stop", "length", "cancel", "error")
@@ -58,6 +60,7 @@ cdef object _usage(const c.lcrt_usage *u):
     return Usage(
         u.n_prompt, u.n_cached, u.n_generated, u.n_shifts,
         u.queued_ns / <double>SECOND, u.prefill_ns / <double>SECOND, u.decode_ns / <double>SECOND, u.n_sampled,
+        u.n_host, u.n_disk,
     )
 
 
@@ -86,6 +89,15 @@ cdef str c_text(s.lcrt_status status):
     return (<bytes>s.lcrt_status_text(status)).decode()
 
 
+cdef int check_job(s.lcrt_status status) except -1:
+    """Say more of a refused job than the status does."""
+    if status == s.LCRT_ERR_INVALID:
+        return check(status, b"a parameter of the job, of its sampling or a token is out of range")
+    if status == s.LCRT_ERR_TOO_LONG:
+        return check(status, b"the prompt is too long for its context")
+    return check(status, b"")
+
+
 @cython.final
 cdef class _Stops:
     """Stop strings as C has them, for the time of a call."""
@@ -96,6 +108,8 @@ cdef class _Stops:
 
     def __cinit__(self, stops):
         self.kept = [stop.encode("utf-8", "replace") for stop in stops]
+        if any(b"\0" in stop for stop in self.kept):
+            raise InvalidRequest("a stop string holds a NUL character")
         self.n = <int32_t>len(self.kept)
         if self.n == 0:
             return
@@ -118,6 +132,8 @@ cdef class Engine(Handle):
 
     cdef c.lcrt_engine *_engine
     cdef c.lcrt_event _views[N_VIEWS]
+    cdef bint _reading
+    cdef tuple _suppressed
     cdef object __weakref__
     cdef readonly object info
 
@@ -125,14 +141,16 @@ cdef class Engine(Handle):
         cdef b.lcrt_backend backend
         cdef c.lcrt_engine_params p
         cdef s.lcrt_status status
+        cdef list texts = []
         context = ContextParams() if context is None else context
-        p = _params(EngineParams() if params is None else params, context)
+        p = _params(EngineParams() if params is None else params, context, texts)
+        self._suppressed = model.vocab.suppressed
         self.info = make_backend(model, context, &backend)
         with nogil:
             status = c.lcrt_engine_init(&backend, &p, &self._engine)
         if status != s.LCRT_OK:
             backend.vtable.free(backend.self)
-        check(status, b"")
+        check(status, b"an engine parameter is out of range" if status == s.LCRT_ERR_INVALID else b"")
         _open.add(self)
 
     def __dealloc__(self):
@@ -146,18 +164,19 @@ cdef class Engine(Handle):
 
     def submit(self, uint64_t number, tokens, sampling, *, int32_t max_tokens=-1, int32_t n_ctx=0, int32_t n_keep=0,
                bint shift=True, bint cache=True, bint ignore_eog=False, bint special=False, int32_t n_logprobs=-1,
-               stops=()):
+               stops=(), Grammar grammar=None):
         """Queue a job: a prompt of at least one token, and a ``Sampling``.
 
         ``number`` names it in its events and must not be in use. ``max_tokens`` limits what is generated,
         ``n_ctx`` the positions held (0: all of a sequence); when they are full, ``shift`` drops old ones
         behind the first ``n_keep`` tokens of the prompt (negative: all of it), or it ends with length.
-        ``n_logprobs``: -1 none, 0 the token's own, n also the n likeliest, at most 20. Raises
-        ``BusyError`` when the queue is full and ``InvalidRequest`` for a job that makes no sense.
+        ``n_logprobs``: -1 none, 0 the token's own, n also the n likeliest, at most 20. ``grammar`` belongs
+        to the engine from then on, unless this raises. Raises ``BusyError`` when the queue is full and
+        ``InvalidRequest`` for a job that makes no sense.
         """
         cdef object numbers = int32_buffer(tokens)
         cdef const int32_t[::1] view = numbers
-        cdef SamplingArgument argument = SamplingArgument(sampling)
+        cdef SamplingArgument argument = SamplingArgument(sampling, self._suppressed)
         cdef _Stops stop_strings = _Stops(stops)
         cdef c.lcrt_job job
         self.alive()
@@ -177,7 +196,13 @@ cdef class Engine(Handle):
         job.sampling = argument.c
         job.stops = stop_strings.c
         job.n_stops = stop_strings.n
-        check(c.lcrt_engine_submit(self._engine, &job), b"")
+        job.grammar.vtable = NULL
+        if grammar is not None:
+            grammar.alive()
+            job.grammar = grammar._grammar
+        check_job(c.lcrt_engine_submit(self._engine, &job))
+        if grammar is not None:
+            grammar.taken()
 
     def cancel(self, uint64_t number):
         """End a job within one step; it still gets its finish event. Unknown numbers are ignored."""
@@ -185,11 +210,15 @@ cdef class Engine(Handle):
         check(c.lcrt_engine_cancel(self._engine, number), b"")
 
     def events(self):
-        """All events that wait, oldest first. Never waits itself."""
+        """All events that wait, oldest first. Never waits itself. Empty while another call takes them."""
         cdef int32_t n = N_VIEWS
         cdef int32_t i
         cdef list out = []
-        self.alive()
+        self.enter()
+        if self._reading:  # a thread that came in while the garbage of another was collected
+            self.leave()
+            return out
+        self._reading = True
         try:
             while n == N_VIEWS:
                 n = c.lcrt_engine_events(self._engine, self._views, N_VIEWS)
@@ -197,6 +226,8 @@ cdef class Engine(Handle):
                     out.append(_event(&self._views[i]))
         finally:
             c.lcrt_engine_release(self._engine)
+            self._reading = False
+            self.leave()
         return out
 
     def fileno(self):
@@ -209,9 +240,11 @@ cdef class Engine(Handle):
 
         Raises ``ClosedError`` when the engine is closed meanwhile.
         """
-        cdef int64_t left = -1 if timeout is None else <int64_t>(max(timeout, 0.0) * SECOND)
+        cdef int64_t left = -1
         cdef int64_t slice = 0
         cdef bint found = False
+        if timeout is not None:
+            left = <int64_t>(min(max(0.0, timeout), YEARS) * SECOND)
         self.enter()
         try:
             while True:
@@ -235,20 +268,64 @@ cdef class Engine(Handle):
         return EngineStats(
             t.n_running, t.n_waiting, t.n_steps, t.n_rows, t.n_prefill_rows,
             t.decode_ns * ns, t.sample_ns * ns, t.step_ns * ns, t.n_moves,
+            t.n_masks, t.n_mask_waits, t.mask_ns * ns, t.mask_wait_ns * ns, t.n_forced,
+            t.n_prompt, t.n_cached, t.n_taken, t.n_shared, t.n_joined,
         )
 
 
-cdef c.lcrt_engine_params _params(object params, object context) except *:
+    def cache_stats(self):
+        """Where prompts were found since the start, and what is stored now."""
+        cdef k.lcrt_cache_stats t
+        self.alive()
+        k.lcrt_engine_cache_stats_get(self._engine, &t)
+        return CacheStats(
+            _hits(&t.device), _hits(&t.host), _hits(&t.disk), t.n_checkpoints, t.ram_len, t.disk_len,
+            c_text(t.disk_status) if t.disk_status != s.LCRT_OK else "",
+        )
+
+    def store(self, double timeout):
+        """Close, after writing what the sequences hold to disk, the most valuable first.
+
+        It takes about ``timeout`` seconds at most. Returns how many were written, and how many had no time.
+        """
+        cdef int64_t left = <int64_t>(min(max(0.0, timeout), YEARS) * SECOND)
+        cdef int32_t n_written = 0
+        cdef int32_t n_left = 0
+        self.enter()
+        self._closed = True
+        try:
+            with nogil:
+                n_written = k.lcrt_engine_store(self._engine, left, &n_left)
+        finally:
+            self.leave()
+        return n_written, n_left
+
+
+cdef object _hits(const k.lcrt_cache_hits *hits):
+    return CacheHits(hits.n_jobs, hits.n_tokens)
+
+
+cdef c.lcrt_engine_params _params(object params, object context, list kept) except *:
+    """``kept`` must live as long as the result: its texts are there."""
     cdef c.lcrt_engine_params p = c.lcrt_engine_params_default()
+    cache = params.cache
+    kept += [text.encode() for text in (cache.directory, cache.version, cache.model, cache.setup)]
+    p.cache.dir = <const char *><bytes>kept[0]
+    p.cache.version = <const char *><bytes>kept[1]
+    p.cache.model = <const char *><bytes>kept[2]
+    p.cache.setup = <const char *><bytes>kept[3]
     try:
+        p.cache.ram_len = cache.ram
+        p.cache.disk_len = cache.disk
         p.n_slots = params.n_slots or context.n_parallel
         p.n_chunk_min = params.n_chunk_min or p.n_chunk_min
         p.n_chunk = params.n_chunk
         p.latency_target_ns = <int64_t>(params.latency_target * SECOND) or p.latency_target_ns
+        p.wake_interval_ns = <int64_t>(params.wake_interval * SECOND)
         p.n_sampler_threads = params.n_sampler_threads
         p.max_queue = params.max_queue or p.max_queue
         p.events_len = params.events_len or p.events_len
-    except OverflowError as error:
+    except (OverflowError, ValueError) as error:
         raise InvalidRequest(f"an engine parameter is out of range: {error}") from None
     return p
 

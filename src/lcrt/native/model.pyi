@@ -79,6 +79,18 @@ class Vocab:
         """The token that ends a text, None when there is none."""
 
     @property
+    def suppressed(self) -> tuple[int, ...]:
+        """The tokens that the model says must never be generated; an ``Engine`` keeps to it."""
+
+    @property
+    def sep(self) -> int | None:
+        """The token between two texts of one sequence, None when there is none."""
+
+    @property
+    def fill(self) -> tuple[int, int, int] | None:
+        """The tokens before prefix, suffix and middle of a text with a gap, None when there are none."""
+
+    @property
     def adds_bos(self) -> bool:
         """Whether ``tokenise`` begins with BOS."""
 

@@ -3,11 +3,12 @@
 import os
 from array import array
 
-from lcrt.errors import InvalidRequest
+from lcrt.errors import InvalidRequest, LoadError
 from lcrt.native.values import ModelInfo, ModelParams
 
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 
 from lcrt.native cimport c_model as c, c_status as s, c_vocab as v
@@ -16,6 +17,7 @@ from lcrt.native.status cimport check
 cdef enum:
     ERR_CAP = 1024
     PIECE_CAP = 256
+    N_TEXT_MAX = 1 << 24
 
 
 cdef object int32_buffer(object numbers):
@@ -57,15 +59,21 @@ cdef class Model(Handle):
 
     def __cinit__(self, path, params=None, *, progress=None):
         cdef bytes name = os.fsencode(path)
-        cdef const char *c_name = name
+        cdef const char *c_name = NULL
         cdef char err[ERR_CAP]
         cdef c.lcrt_model_params c_params = c.lcrt_model_params_default()
         cdef s.lcrt_status status
         cdef _Progress reporter = _Progress(progress)
         err[0] = 0
+        if b"\0" in name:
+            raise LoadError(f"cannot open `{path!r}`: the path holds a NUL character")
+        c_name = name
         params = ModelParams() if params is None else params
-        c_params.n_gpu_layers = params.n_gpu_layers
-        c_params.main_gpu = params.main_gpu
+        try:
+            c_params.n_gpu_layers = params.n_gpu_layers
+            c_params.main_gpu = params.main_gpu
+        except OverflowError as error:
+            raise InvalidRequest(f"a model parameter is out of range: {error}") from None
         c_params.use_mmap = -1 if params.use_mmap is None else params.use_mmap
         c_params.vocab_only = params.vocab_only
         c_params.check_tensors = params.check_tensors
@@ -104,7 +112,7 @@ cdef class Model(Handle):
 
     def meta(self, str key not None):
         """A scalar of the metadata as text, None when it is absent or a list."""
-        cdef bytes name = key.encode()
+        cdef bytes name = key.encode("utf-8", "replace")
         cdef int32_t length
         cdef bytes out
         self.alive()
@@ -152,7 +160,7 @@ cdef class Vocab:
             raise InvalidRequest("a text of more than 1 GiB")
         cdef const char *data = utf8
         cdef int32_t text_len = <int32_t>len(utf8)
-        cdef int32_t cap = v.lcrt_vocab_tokens_max(text_len)
+        cdef int64_t cap = v.lcrt_vocab_tokens_max(text_len)
         cdef int32_t n_tokens = s.LCRT_ERR_TOO_LONG
         cdef int32_t *out = NULL
         self._owner.enter()
@@ -164,7 +172,7 @@ cdef class Vocab:
                     raise MemoryError
                 with nogil:
                     n_tokens = v.lcrt_vocab_tokenise(
-                        self._owner._model, data, text_len, add_special, parse_special, out, cap
+                        self._owner._model, data, text_len, add_special, parse_special, out, <int32_t>cap
                     )
                 cap *= 4
             check(<s.lcrt_status>min(n_tokens, 0), NULL)
@@ -193,6 +201,8 @@ cdef class Vocab:
         """The text of tokens; what is no UTF-8 becomes U+FFFD."""
         cdef object numbers = int32_buffer(tokens)
         cdef const int32_t[::1] view = numbers
+        if view.shape[0] > N_TEXT_MAX:
+            raise InvalidRequest(f"{view.shape[0]} tokens, a text has at most {N_TEXT_MAX}")
         cdef int32_t n_tokens = <int32_t>view.shape[0]
         cdef int32_t length = n_tokens * 8 + 64
         cdef int32_t cap = 0
@@ -231,6 +241,32 @@ cdef class Vocab:
         """The token that ends a text, None when there is none."""
         self._owner.alive()
         return _token(v.lcrt_vocab_eos(self._owner._model))
+
+    @property
+    def suppressed(self):
+        """The tokens that the model says must never be generated; an ``Engine`` keeps to it."""
+        cdef const int32_t *tokens = NULL
+        cdef int32_t n
+        cdef int32_t i
+        self._owner.alive()
+        n = v.lcrt_vocab_suppressed(self._owner._model, &tokens)
+        return tuple([tokens[i] for i in range(n)])
+
+    @property
+    def sep(self):
+        """The token between two texts of one sequence, None when there is none."""
+        self._owner.alive()
+        return _token(v.lcrt_vocab_token(self._owner._model, v.LCRT_VOCAB_SEP))
+
+    @property
+    def fill(self):
+        """The tokens before prefix, suffix and middle of a text with a gap, None when there are none."""
+        cdef int32_t prefix, suffix, middle
+        self._owner.alive()
+        prefix = v.lcrt_vocab_token(self._owner._model, v.LCRT_VOCAB_FIM_PREFIX)
+        suffix = v.lcrt_vocab_token(self._owner._model, v.LCRT_VOCAB_FIM_SUFFIX)
+        middle = v.lcrt_vocab_token(self._owner._model, v.LCRT_VOCAB_FIM_MIDDLE)
+        return None if min(prefix, suffix, middle) < 0 else (prefix, suffix, middle)
 
     @property
     def adds_bos(self):

@@ -8,6 +8,9 @@ from lcrt.native.values import Device
 def init(backend_dir: str | PathLike[str] | None = None) -> None:
     """Load the backends from a folder, by default from beside the library; once per process. ``LoadError``."""
 
+def backend_version() -> str:
+    """Which llama.cpp computes, as its builds are numbered."""
+
 def devices() -> list[Device]:
     """What can compute; the CPU is one of them. Memory in bytes."""
 

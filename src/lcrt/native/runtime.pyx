@@ -25,6 +25,11 @@ def init(backend_dir=None):
     check(c.lcrt_runtime_init(folder), b"no CPU backend was found")
 
 
+def backend_version():
+    """Which llama.cpp computes, as its builds are numbered."""
+    return (<bytes>c.lcrt_backend_llama_version()).decode()
+
+
 def devices():
     """What can compute; the CPU is one of them."""
     cdef d.lcrt_device device

@@ -9,11 +9,17 @@ from typing_extensions import Buffer
 from lcrt.core.options import Sampling
 from lcrt.native.handle import Handle
 
+NEVER: float
+"""The bias that forbids a token."""
+
 @final
 class SamplingArgument:
-    """A ``Sampling`` as C has it, for the time of a call. Raises ``InvalidRequest`` for numbers too large."""
+    """A ``Sampling`` as C has it, for the time of a call. Raises ``InvalidRequest`` for numbers too large.
 
-    def __new__(cls, sampling: Sampling) -> Self: ...
+    The tokens in ``suppressed`` never come out.
+    """
+
+    def __new__(cls, sampling: Sampling, suppressed: tuple[int, ...] = ()) -> Self: ...
 
 @final
 class Sampler(Handle):

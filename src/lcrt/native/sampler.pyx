@@ -7,19 +7,24 @@ cimport cython
 from libc.stdint cimport int32_t, uint32_t
 from libc.stdlib cimport calloc, free
 
-from lcrt.native cimport c_sampling as c
+from lcrt.native cimport c_sampling as c, c_status as s
 from lcrt.native.handle cimport Handle
 from lcrt.native.status cimport check
 
 cdef enum:
     N_CANDIDATES_MAX = 1024
 
+NEVER = float("-inf")
+
 
 @cython.final
 cdef class SamplingArgument:
-    """A ``Sampling`` as C has it, with its biases, for the time of a call. A seed of None is 0."""
+    """A ``Sampling`` as C has it, with its biases, for the time of a call. A seed of None is 0.
 
-    def __cinit__(self, sampling not None):
+    The tokens in ``suppressed`` never come out.
+    """
+
+    def __cinit__(self, sampling not None, tuple suppressed=()):
         self.c = c.lcrt_sampling_default()
         try:
             self.c.seed = 0 if sampling.seed is None else sampling.seed
@@ -32,14 +37,14 @@ cdef class SamplingArgument:
             self.c.frequency_penalty = sampling.frequency_penalty
             self.c.presence_penalty = sampling.presence_penalty
             self.c.repeat_last_n = sampling.repeat_last_n
-            self.set_bias(sampling.logit_bias)
+            self.set_bias((*sampling.logit_bias, *[(token, NEVER) for token in suppressed]))
         except OverflowError as error:
             raise InvalidRequest(f"a sampling parameter is out of range: {error}") from None
 
     def __dealloc__(self):
         free(self._bias)
 
-    cdef int set_bias(self, biases) except -1:
+    cdef int set_bias(self, tuple biases) except -1:
         cdef int32_t i
         if not biases:
             return 0
@@ -63,8 +68,10 @@ cdef class Sampler(Handle):
 
     def __cinit__(self, int32_t n_vocab, sampling=None):
         cdef SamplingArgument argument = SamplingArgument(Sampling() if sampling is None else sampling)
+        cdef s.lcrt_status status
         self.n_vocab = n_vocab
-        check(c.lcrt_sampler_init(&argument.c, n_vocab, &self._sampler), b"")
+        status = c.lcrt_sampler_init(&argument.c, n_vocab, &self._sampler)
+        check(status, b"a sampling parameter is out of range" if status == s.LCRT_ERR_INVALID else b"")
 
     def __dealloc__(self):
         self.release()

@@ -14,6 +14,7 @@ _KINDS = {
     c.LCRT_ERR_CANCELLED: errors.Cancelled,
     c.LCRT_ERR_BACKEND: errors.DecodeError,
     c.LCRT_ERR_CLOSED: errors.ClosedError,
+    c.LCRT_ERR_GRAMMAR: errors.InvalidGrammar,
 }
 
 

@@ -77,20 +77,95 @@ class ContextInfo(msgspec.Struct, frozen=True):
     size_device: int
 
 
+class EmbedderParams(msgspec.Struct, frozen=True, kw_only=True):
+    """How an embedder is made; 0 is the default of each. ``n_ctx``: tokens of the longest text."""
+
+    n_ctx: int = 0
+    n_batch: int = 0
+    n_threads: int = 0
+    flash_attention: bool | None = None
+
+
+class EmbedderInfo(msgspec.Struct, frozen=True):
+    """What an embedder came out as.
+
+    ``n_out`` numbers for each text, which are scores with ``rank``. A pass takes ``n_seq_max`` texts with
+    ``n_batch`` tokens in all, or one longer text. ``host``: no other device computes.
+    """
+
+    n_out: int
+    n_ctx: int
+    n_batch: int
+    n_seq_max: int
+    n_threads: int
+    rank: bool
+    host: bool
+
+
+class CacheParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the content of sequences goes that the backend has no room for; sizes in bytes, 0: nowhere.
+
+    ``ram`` for host memory, ``disk`` for all files below ``directory``, which must be the user's own. Files are
+    found again by an engine with the same three texts: ``version`` of the program and its backend, ``model`` for
+    weights and adapters (also the name of a folder), ``setup`` for types and sizes of the cache.
+    """
+
+    ram: int = 0
+    disk: int = 0
+    directory: str = ""
+    version: str = ""
+    model: str = ""
+    setup: str = ""
+
+
+class CacheHits(msgspec.Struct, frozen=True):
+    """Jobs that found the beginning of their prompt in one tier, and its tokens."""
+
+    n_jobs: int = 0
+    n_tokens: int = 0
+
+
+class CacheStats(msgspec.Struct, frozen=True):
+    """Where prompts were found since the start, and what is stored now; sizes in bytes.
+
+    ``trouble`` says why no files are written although they are asked for.
+    """
+
+    device: CacheHits
+    host: CacheHits
+    disk: CacheHits
+    n_checkpoints: int
+    ram: int
+    files: int
+    trouble: str = ""
+
+
 class EngineParams(msgspec.Struct, frozen=True, kw_only=True):
-    """How an engine runs; 0 is the default of each. ``n_chunk``: prompt rows per step while others decode."""
+    """How an engine runs; 0 is the default of each but ``wake_interval``.
+
+    ``n_chunk``: prompt rows per step while others decode. Text makes the descriptor readable at most once
+    per ``wake_interval``; 0: in every step. Times in seconds.
+    """
 
     n_slots: int = 0
     n_chunk_min: int = 0
     n_chunk: int = 0
     latency_target: float = 0.1
+    wake_interval: float = 0.016
     n_sampler_threads: int = 0
     max_queue: int = 0
     events_len: int = 0
+    cache: CacheParams = CacheParams()
 
 
 class EngineStats(msgspec.Struct, frozen=True):
-    """Counters since the engine started; times in seconds, of its own thread."""
+    """Counters since the engine started; times in seconds, of its own thread.
+
+    Masks computed on other threads took ``mask`` in all, and ``n_mask_waits`` steps waited
+    ``mask_wait`` for them. ``n_forced`` tokens came without sampling. Of ``n_prompt`` prompt tokens
+    ``n_cached`` were found: in a slot that the job took over (``n_taken`` jobs) or that kept them
+    (``n_shared``); ``n_joined`` jobs waited for another one to compute them.
+    """
 
     n_running: int
     n_waiting: int
@@ -101,6 +176,24 @@ class EngineStats(msgspec.Struct, frozen=True):
     sample: float
     step: float
     n_moves: int
+    n_masks: int = 0
+    n_mask_waits: int = 0
+    mask: float = 0.0
+    mask_wait: float = 0.0
+    n_forced: int = 0
+    n_prompt: int = 0
+    n_cached: int = 0
+    n_taken: int = 0
+    n_shared: int = 0
+    n_joined: int = 0
+
+
+class GuideStats(msgspec.Struct, frozen=True):
+    """Texts compiled, grammars made of a remembered text, texts remembered now."""
+
+    n_compiled: int
+    n_copied: int
+    n_kept: int
 
 
 class Device(msgspec.Struct, frozen=True):

@@ -1,0 +1,54 @@
+"""The reference: what the original weights of all-MiniLM say, computed with nothing but numpy."""
+
+from math import erf
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+
+N_HEADS = 12
+N_LAYERS = 6
+EPSILON = 1e-12
+
+
+def vector(w: dict[str, NDArray[np.float32]], tokens: list[int]) -> Array:
+    """The mean of the last hidden states, of length one."""
+    n = len(tokens)
+    x: Array = w["embeddings.word_embeddings.weight"][tokens].astype(np.float64)
+    x = x + w["embeddings.position_embeddings.weight"][:n] + w["embeddings.token_type_embeddings.weight"][0]
+    x = _norm(x, w, "embeddings.LayerNorm")
+    for layer in range(N_LAYERS):
+        at = f"encoder.layer.{layer}."
+        x = _norm(x + _attention(x, w, at), w, at + "attention.output.LayerNorm")
+        h = _linear(x, w, at + "intermediate.dense")
+        h = h * 0.5 * (1 + np.vectorize(erf)(h / np.sqrt(2)))
+        x = _norm(x + _linear(h, w, at + "output.dense"), w, at + "output.LayerNorm")
+    mean: Array = x.mean(0)
+    return mean / np.linalg.norm(mean)
+
+
+def _attention(x: Array, w: dict[str, NDArray[np.float32]], at: str) -> Array:
+    n, width = x.shape
+    split = (n, N_HEADS, width // N_HEADS)
+    q, k, v = (
+        _linear(x, w, f"{at}attention.self.{name}").reshape(split).transpose(1, 0, 2)
+        for name in ("query", "key", "value")
+    )
+    scores = q @ k.transpose(0, 2, 1) / np.sqrt(width // N_HEADS)
+    scores = np.exp(scores - scores.max(-1, keepdims=True))
+    mixed = (scores / scores.sum(-1, keepdims=True)) @ v
+    return _linear(mixed.transpose(1, 0, 2).reshape(n, width), w, at + "attention.output.dense")
+
+
+def _linear(x: Array, w: dict[str, NDArray[np.float32]], name: str) -> Array:
+    out: Array = x @ w[name + ".weight"].T.astype(np.float64) + w[name + ".bias"]
+    return out
+
+
+def _norm(x: Array, w: dict[str, NDArray[np.float32]], name: str) -> Array:
+    centred = x - x.mean(-1, keepdims=True)
+    spread = np.sqrt((centred**2).mean(-1, keepdims=True) + EPSILON)
+    out: Array = centred / spread * w[name + ".weight"] + w[name + ".bias"]
+    return out
