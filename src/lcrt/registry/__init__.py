@@ -1,0 +1,1 @@
+"""Models fetched from registries and hubs, and given to registries."""

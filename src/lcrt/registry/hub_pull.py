@@ -1,0 +1,108 @@
+"""Pull from a hub: files by their digests into the store, then a model made of them."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from lcrt.core.name import ModelName
+from lcrt.errors import Cancelled, InvalidRequest, LcrtError
+from lcrt.registry.client import Call
+from lcrt.registry.failure import Refused, Transient
+from lcrt.registry.hub import Choice, Hub, HubFile, check, choose, list_files
+from lcrt.registry.hub_found import Found, Publish
+from lcrt.registry.manifest import TRIES
+from lcrt.registry.options import PullRequest
+from lcrt.registry.progress import Progress
+from lcrt.registry.pull import Puller
+from lcrt.registry.rate import Limit
+from lcrt.registry.source import Source
+from lcrt.registry.stop import Patience, Stop
+from lcrt.store.digest import parse_digest
+from lcrt.store.holds import Hold
+from lcrt.store.layers import Layer
+
+_SMALL_MAX = 64 << 20
+_TEXT_MAX = 1 << 20
+
+
+class HubPuller:
+    """Pulls from one hub, with the transfers of ``puller``."""
+
+    def __init__(self, puller: Puller, hub: Hub, publish: Publish) -> None:
+        self._puller = puller
+        self._hub = hub
+        self._publish = publish
+
+    def pull(self, name: ModelName, request: PullRequest) -> Iterator[Progress]:
+        """Fetch what a name means in this hub and make a model of it."""
+        yield Progress("pulling manifest")
+        stop = Stop()
+        try:
+            choice = self._look(name, stop)
+            with self._puller.store.hold() as hold:
+                found = Found(name, {}, self._texts(choice, name), request.keep_old)
+                files: dict[str, str] = {}
+                yield from self._fetch_all(choice, files, hold, Limit(request.limit_rate))
+                yield Progress("verifying sha256 digest")
+                yield Progress("writing manifest")
+                self._publish(msgspec.structs.replace(found, files=files))
+            yield Progress("success")
+        finally:
+            stop.set()
+
+    def _look(self, name: ModelName, stop: Stop) -> Choice:
+        patience = Patience(stop, self._puller.options.first_wait, TRIES)
+        while True:
+            try:
+                return self._checked(choose(list_files(self._puller.client, self._hub, name), name.tag))
+            except Transient as error:
+                patience.wait(error)
+            except Cancelled:
+                raise
+            except LcrtError as error:
+                raise LcrtError(f"pull model manifest: {error.message}", error.hint) from error
+
+    def _checked(self, choice: Choice) -> Choice:
+        """Refuse digests that are none, before one becomes a file's name."""
+        try:
+            for file in self._files(choice):
+                if file.digest:
+                    parse_digest(file.digest)
+        except InvalidRequest as error:
+            raise Refused(f"{self._hub.endpoint} tells no digest that can be checked") from error
+        return choice
+
+    def _files(self, choice: Choice) -> tuple[HubFile, ...]:
+        return (*choice.weights, *((choice.projector,) if choice.projector else ()))
+
+    def _fetch_all(self, choice: Choice, digests: dict[str, str], hold: Hold, limit: Limit) -> Iterator[Progress]:
+        """Fetch the weights and the projector; what has no known digest must be small."""
+        known = (file for file in self._files(choice) if file.digest)
+        layers = {file: Layer(digest=parse_digest(file.digest), size=file.size) for file in known}
+        hold.reserve(*(layer.digest for layer in layers.values()))
+        self._puller.check_space(tuple(layers.values()))
+        for file in self._files(choice):
+            layer = layers.get(file)
+            if layer is None:
+                data = self._read(file, _SMALL_MAX)
+                digests[file.name] = hold.put(data)[0]
+                yield Progress(f"pulling {digests[file.name][7:19]}", digests[file.name], len(data), len(data))
+            else:
+                call = Call("GET", file.url, self._hub.headers(), is_bulk=True)
+                yield from self._puller.fetch(layer, Source(self._puller.client, (call,)), limit)
+                digests[file.name] = layer.digest
+
+    def _texts(self, choice: Choice, name: ModelName) -> dict[str, str]:
+        try:
+            return {file.path: self._read(file, _TEXT_MAX, name).decode() for file in choice.texts}
+        except UnicodeDecodeError as error:
+            raise LcrtError(f"a text file of {name.full} is not UTF-8: {error}") from error
+
+    def _read(self, file: HubFile, limit: int, name: ModelName | None = None) -> bytes:
+        if file.size > limit:
+            raise LcrtError(f"`{file.path}` is too large to be taken without a digest", "pull another file")
+        with self._puller.client.open(Call("GET", file.url, self._hub.headers())) as reply:
+            if name is not None:
+                check(reply, self._hub, name)
+            reply.check()
+            return reply.read(limit)

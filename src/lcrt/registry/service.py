@@ -1,0 +1,85 @@
+"""Registries as the daemon knows them. Costs nothing until the first pull or push: only then HTTP is imported."""
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lcrt.core.name import ModelName
+from lcrt.registry.hub_found import Publish
+from lcrt.registry.options import Options, PullRequest
+from lcrt.registry.progress import Progress
+from lcrt.store.store import Store
+
+if TYPE_CHECKING:
+    from lcrt.registry.client import Client
+    from lcrt.registry.pull import Puller
+
+
+class Registries:
+    """One per daemon. The generators may be advanced on any thread, one thread each.
+
+    ``publish`` makes a model of what a hub had; without it hubs are asked as registries are.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        options: Options | None = None,
+        environ: Mapping[str, str] | None = None,
+        publish: Publish | None = None,
+    ) -> None:
+        self.options = options or Options()
+        self._store = store
+        self._environ = os.environ if environ is None else environ
+        self._publish = publish
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+        self._puller: Puller | None = None
+
+    def pull(self, name: ModelName, request: PullRequest) -> Iterator[Progress]:
+        """Fetch a model; each step as it is taken."""
+        with self._lock:
+            if self._puller is None:
+                from lcrt.registry.pull import Puller
+
+                self._puller = Puller(self._store, self._open_client(), self.options)
+            puller = self._puller
+        from lcrt.registry.hub import hub_of
+        from lcrt.registry.hub_pull import HubPuller
+
+        hub = hub_of(name, self._environ, self.options.mirrors, self._home)
+        if hub is None or self._publish is None or request.offline or self.options.offline:
+            return puller.pull(name, request)
+        return HubPuller(puller, hub, self._publish).pull(name, request)
+
+    def push(self, name: ModelName, *, insecure: bool = False) -> Iterator[Progress]:
+        """Give a model to its registry; each step as it is taken."""
+        with self._lock:
+            from lcrt.registry.push import Pusher
+
+            pusher = Pusher(self._store, self._open_client(), self.options)
+        return pusher.push(name, insecure=insecure)
+
+    def close(self) -> None:
+        """Close kept connections."""
+        if self._client is not None:
+            self._client.close()
+
+    def _open_client(self) -> "Client":
+        if self._client is None:
+            from lcrt.registry.auth import Authenticator
+            from lcrt.registry.client import Client
+            from lcrt.registry.credentials import Credentials
+            from lcrt.registry.identity import load_identity
+
+            credentials = Credentials(self._environ, self._home)
+            self._client = Client(
+                self.options, lambda fetch: Authenticator(fetch, credentials, lambda: load_identity(self._home))
+            )
+        return self._client
+
+    @property
+    def _home(self) -> Path:
+        return Path(self._environ.get("HOME") or Path.home())

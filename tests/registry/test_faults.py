@@ -1,0 +1,158 @@
+"""Registries that fail, lie and stall: the model comes whole or the reason is told, and nothing false is published."""
+
+from collections.abc import Callable
+
+import pytest
+
+from lcrt.errors import LcrtError
+from lcrt.registry.partial import come_so_far
+from lcrt.registry.progress import Progress
+from lcrt.store.store import Store
+from tests.registry.server import (
+    MODEL,
+    Fault,
+    Handler,
+    Registry,
+    content,
+    drop,
+    elsewhere,
+    instead,
+    shifted,
+    stall,
+    status,
+    truncate,
+    whole,
+)
+
+Pull = Callable[..., list[Progress]]
+SIZE = 400_000
+PART = 64_000
+DATA = content(SIZE)
+
+
+@pytest.fixture
+def model(registry: Registry) -> str:
+    """A blob of seven parts."""
+    digest = registry.put(DATA)
+    registry.add("library/m", {digest: MODEL})
+    return digest
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [status(500)],
+        [status(503, Retry_After="0")],
+        [status(429)] * 4,
+        [drop, drop],
+        [truncate(0)],
+        [truncate(1000), truncate(1000)],
+        [truncate(PART - 1)] * 4,
+        [stall(0)],
+        [stall(1000)],
+        [whole],
+        [drop, whole, whole],
+    ],
+)
+def test_a_fault_that_passes_is_survived(
+    registry: Registry, store: Store, pull: Pull, model: str, faults: list[Fault]
+) -> None:
+    registry.faults.extend(faults)
+    assert pull(part_size=PART)[-1].status == "success"
+    assert not registry.faults
+    assert store.blobs.read(model) == DATA
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_blobs_may_lie_elsewhere(registry: Registry, storage: Registry, store: Store, pull: Pull, code: int) -> None:
+    model = storage.put(DATA)
+    registry.put(DATA)
+    registry.add("library/m", {model: MODEL})
+    registry.always = elsewhere(storage.host, code)
+    storage.add("library/m", {model: MODEL})
+    assert pull(part_size=PART)[-1].status == "success"
+    assert store.blobs.read(model) == DATA
+    assert len(registry.of("GET", model)) <= 4, "the place is remembered"
+
+
+def test_an_address_that_has_expired_is_asked_for_again(
+    registry: Registry, storage: Registry, store: Store, pull: Pull, model: str
+) -> None:
+    storage.blobs |= registry.blobs
+    storage.faults.extend([_served, status(403), _served, status(403)])
+    registry.always = elsewhere(storage.host)
+    assert pull(part_size=PART, parts=1)[-1].status == "success"
+    assert store.blobs.read(model) == DATA
+    assert len(registry.of("GET", model)) == 3
+
+
+def _served(handler: Handler) -> bool:
+    del handler
+    return False
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        (instead(content(SIZE, seed=9)), "digest mismatch, file must be downloaded again: want "),
+        (instead(content(SIZE + 1)), f"the blob has {SIZE + 1} bytes there, the manifest says {SIZE}"),
+        (instead(DATA[:-1]), f"the blob has {SIZE - 1} bytes there, the manifest says {SIZE}"),
+        (shifted, "asked for bytes from"),
+        (status(500), "max retries exceeded: 500: not now"),
+        (status(404), "file does not exist"),
+        (status(403), "403: not now"),
+        (drop, "max retries exceeded: "),
+        (truncate(0), "max retries exceeded: "),
+        (stall(0), "max retries exceeded: "),
+    ],
+)
+def test_a_fault_that_lasts_is_told_and_nothing_is_published(
+    registry: Registry, store: Store, pull: Pull, model: str, fault: Fault, text: str
+) -> None:
+    registry.always = fault
+    with pytest.raises(LcrtError) as caught:
+        pull(part_size=PART, tries=2)
+    assert text in caught.value.message
+    assert not store.blobs.has(model)
+    assert store.models() == []
+
+
+def test_content_that_changes_between_ranges_is_thrown_away(
+    registry: Registry, store: Store, pull: Pull, model: str
+) -> None:
+    registry.faults.extend([_served, _served, instead(content(SIZE, seed=9))])
+    with pytest.raises(LcrtError, match="digest mismatch"):
+        pull(part_size=PART)
+    assert not store.blobs.has(model)
+    assert not store.blobs.partial(model).exists()
+    assert pull(part_size=PART)[-1].status == "success"
+    assert store.blobs.read(model) == DATA
+
+
+def test_what_had_come_before_a_failure_is_not_fetched_again(
+    registry: Registry, store: Store, pull: Pull, model: str
+) -> None:
+    registry.faults.extend([_served] * 3 + [status(403)] * 4)
+    with pytest.raises(LcrtError):
+        pull(part_size=PART, parts=1)
+    assert come_so_far(store.blobs.partial(model)) == 3 * PART
+    registry.faults.clear()
+    registry.asked.clear()
+    pull(part_size=PART)
+    assert min(asked.range[0] for asked in registry.of("GET", model) if asked.range) == 3 * PART
+    assert store.blobs.read(model) == DATA
+
+
+def test_a_manifest_other_than_announced_is_refused(registry: Registry, store: Store, pull: Pull, model: str) -> None:
+    registry.promises = "sha256:" + "0" * 64
+    with pytest.raises(LcrtError, match="sent a manifest that is not sha256:0000"):
+        pull()
+    assert store.models() == []
+    del model
+
+
+def test_redirects_in_a_circle_end(registry: Registry, pull: Pull, model: str) -> None:
+    registry.always = elsewhere(registry.host)
+    del model
+    with pytest.raises(LcrtError, match="maximum redirects exceeded"):
+        pull()

@@ -1,0 +1,90 @@
+from collections.abc import Callable
+
+import pytest
+
+from lcrt.core.name import ModelName
+from lcrt.errors import LcrtError
+from lcrt.registry.progress import Progress
+from lcrt.store.store import Store
+from tests.registry.server import MODEL, PARAMS, Registry, content, digest_of
+
+Pull = Callable[..., list[Progress]]
+
+
+def test_a_model_comes_byte_for_byte_with_the_steps_told(registry: Registry, store: Store, pull: Pull) -> None:
+    model, params = registry.put(content(100_000)), registry.put(b'{"stop": ["x"]}')
+    raw = registry.add("library/m", {model: MODEL, params: PARAMS})
+    said = pull()
+    assert [each.status for each in said if each.completed == each.total] == [
+        "pulling manifest",
+        f"pulling {model[7:19]}",
+        f"pulling {params[7:19]}",
+        f"pulling {digest_of(b'{}')[7:19]}",
+        "verifying sha256 digest",
+        "writing manifest",
+        "success",
+    ]
+    found = store.find(ModelName.parse(f"{registry.host}/library/m"))
+    assert found is not None
+    assert found.raw == raw
+    assert {digest: store.blobs.read(digest) for digest in found.digests} == registry.blobs
+
+
+def test_what_is_there_is_not_fetched_again(registry: Registry, pull: Pull) -> None:
+    model = registry.put(content(1000))
+    registry.add("library/m", {model: MODEL})
+    pull()
+    registry.asked.clear()
+    said = pull()
+    assert registry.of("GET", "/blobs/") == []
+    assert Progress(f"pulling {model[7:19]}", model, 1000, 1000) in said
+
+
+def test_layers_that_only_the_old_model_needed_go(registry: Registry, store: Store, pull: Pull) -> None:
+    old, new = registry.put(content(1000)), registry.put(content(1000, seed=2))
+    registry.add("library/m", {old: MODEL})
+    pull()
+    registry.add("library/m", {new: MODEL})
+    assert [each.status for each in pull()][-3:] == ["writing manifest", "removing unused layers", "success"]
+    assert (store.blobs.has(old), store.blobs.has(new)) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (None, "pull model manifest: file does not exist"),
+        (b"<html>", "pull model manifest: "),
+        (b'{"layers": []}', "pull model manifest: it lists no layers"),
+        (b'{"layers": [{"digest": "sha256:../../x", "size": 1}]}', "pull model manifest: "),
+        (b'{"layers": [{"digest": "sha256:%s", "size": -1}]}' % (b"0" * 64), "negative size"),
+        (
+            b'{"layers": [{"digest": "sha256:%s", "size": 1, "mediaType": "application/vnd.ollama.image.tensor"}]}'
+            % (b"0" * 64),
+            "this model requires MLX support",
+        ),
+    ],
+)
+def test_what_is_no_model_is_refused_with_the_reason(
+    registry: Registry, store: Store, pull: Pull, raw: bytes | None, text: str
+) -> None:
+    if raw is not None:
+        registry.manifests["library/m/manifests/latest"] = raw
+    with pytest.raises(LcrtError) as caught:
+        pull()
+    assert text in caught.value.message
+    assert store.models() == []
+
+
+def test_a_model_larger_than_the_disk_is_refused_before_anything_is_fetched(registry: Registry, pull: Pull) -> None:
+    model = registry.put(content(100))
+    raw = registry.add("library/m", {model: MODEL})
+    registry.manifests["library/m/manifests/latest"] = raw.replace(b'"size": 100', b'"size": %d' % 10**18)
+    with pytest.raises(LcrtError, match="not enough space: 1000000 TB are to come"):
+        pull()
+    assert registry.of("GET", "/blobs/") == []
+
+
+def test_offline_nothing_is_asked(registry: Registry, pull: Pull) -> None:
+    with pytest.raises(LcrtError, match="offline"):
+        pull(offline=True)
+    assert registry.asked == []
