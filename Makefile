@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 PIP   = python -m pip install --quiet
 CMAKE = cmake -G Ninja --log-level=ERROR -S .
 
-.PHONY: run build test lint sanitize bench peers wheel sdist clean
+.PHONY: run build test lint torture sanitize bench peers wheel sdist clean
 
 run: build  ## build, get a small model and let it answer
 	sh ci/demo.sh "$(MODEL)" "$(PROMPT)"
@@ -39,6 +39,11 @@ test: build .venv/.dev  ## C tests, Python tests, the whole of it on a real mode
 
 lint: build .venv/.dev  ## every gate that reads the code
 	sh ci/lint.sh
+
+torture: build .venv/.dev  ## kill what changes a store at 10,000 points and look at what is left
+	python -m tests.store.crash.torture --points 9400
+	python -m tests.store.crash.daemon --points 600
+	python -m tests.store.crash.full || [ $$? -eq 77 ]
 
 sanitize: .venv/.built  ## C tests under ASan+UBSan and under TSan
 	sh ci/sanitize.sh

@@ -79,19 +79,24 @@ def lcrt_server(models: dict[str, Path], threads: int = 2, **env: str) -> Iterat
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="lcrt-bench-") as store:
-        variables = {"LCRT_HOST": f"127.0.0.1:{port}", "LCRT_MODELS": store, **env}
+        variables = {"LCRT_HOST": f"127.0.0.1:{port}", "LCRT_MODELS": store, "LCRT_CACHE_DISK": "0", **env}
         lcrt = [str(ROOT / ".venv" / "bin" / "lcrt")]
         with running([*lcrt, "serve"], url + "/api/version", variables) as process:
             for name, path in models.items():
-                modelfile = Path(store) / f"{name}.Modelfile"
-                modelfile.write_text(f"FROM {path.resolve()}\nPARAMETER num_thread {threads}\n")
-                subprocess.run(
-                    [*lcrt, "create", name, "-f", str(modelfile)],
-                    check=True,
-                    capture_output=True,
-                    env={**os.environ, **variables},
-                )
+                lcrt_create(url, Path(store), name, path, threads)
             yield url, process.pid
+
+
+def lcrt_create(url: str, folder: Path, name: str, path: Path, threads: int) -> None:
+    """Give the daemon at ``url`` a model; ``folder`` takes its Modelfile."""
+    modelfile = folder / f"{name}.Modelfile"
+    modelfile.write_text(f"FROM {path.resolve()}\nPARAMETER num_thread {threads}\n")
+    subprocess.run(
+        [str(ROOT / ".venv" / "bin" / "lcrt"), "create", name, "-f", str(modelfile)],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "LCRT_HOST": url.removeprefix("http://")},
+    )
 
 
 def lcrt_bench(model: Path, *flags: str) -> dict[str, float]:

@@ -3,6 +3,7 @@
 LcrtError
 ├── RequestError        the caller's mistake (4xx)
 │   ├── InvalidRequest  malformed or contradictory
+│   │   └── InvalidGrammar  a format, schema or grammar that cannot be followed
 │   ├── NotFound        no such model, blob or path
 │   ├── Conflict        the thing is in another state
 │   ├── TooLarge        more bytes than the limit allows
@@ -21,6 +22,7 @@ LcrtError
     ├── LoadError           the model could not be loaded for another reason
     ├── DecodeError         a forward pass failed
     ├── RunnerDied          the process of the model ended
+    │   └── RunnerGone      it ended before it said anything of the request
     └── ClosedError         used after it was freed
 """
 
@@ -43,6 +45,10 @@ class RequestError(LcrtError):
 
 class InvalidRequest(RequestError):
     """A request that is malformed or contradicts itself."""
+
+
+class InvalidGrammar(InvalidRequest):
+    """A format, schema or grammar that is wrong or too complex to be followed."""
 
 
 class NotFound(RequestError):
@@ -115,6 +121,10 @@ class DecodeError(EngineError):
 
 class RunnerDied(EngineError):
     """The process that owns the model ended."""
+
+
+class RunnerGone(RunnerDied):
+    """The process ended before it said anything of this request: another may be asked."""
 
 
 class ClosedError(EngineError):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lcrt.chat.render import GO_TEMPLATE_TEXT, Conversation, JinjaTemplate, PlainTemplate, Prompt, choose_template
+from lcrt.chat.render import GO_TEMPLATE_TEXT, Conversation, JinjaTemplate, ModelTemplate, PlainTemplate, Prompt
 from lcrt.core.message import Message, ToolCall
 from lcrt.errors import InvalidRequest
 
@@ -53,15 +53,26 @@ def test_without_a_template_the_texts_follow_one_another() -> None:
     assert PlainTemplate().render(Conversation(messages)).text == "a\nb"
 
 
-@pytest.mark.parametrize("go_template", ["", "{{ .Prompt }}", " {{ .Prompt }}\n"])
-def test_the_plain_go_template_needs_no_interpreter(go_template: str) -> None:
-    assert choose_template(None, go_template).render(Conversation([Message("user", "b")])).text == "b"
+@pytest.mark.parametrize("go_template", ["{{ .Prompt }}", " {{ .Prompt }}\n"])
+@pytest.mark.parametrize("jinja", [JinjaTemplate(Echo()), None])
+def test_the_plain_go_template_needs_no_interpreter(go_template: str, jinja: JinjaTemplate | None) -> None:
+    asked = Conversation([Message("user", "b")], go_template=go_template)
+    assert ModelTemplate(jinja).render(asked).text == "b"
+
+
+def test_a_model_without_any_template_just_gets_the_texts() -> None:
+    assert ModelTemplate(None).render(Conversation([Message("user", "b")])).text == "b"
 
 
 def test_another_go_template_is_refused_and_not_ignored() -> None:
     with pytest.raises(InvalidRequest, match=GO_TEMPLATE_TEXT):
-        choose_template(None, "{{ .System }}").render(Conversation([Message("user", "b")]))
+        ModelTemplate(None).render(Conversation([Message("user", "b")], go_template="{{ .System }}"))
 
 
-def test_the_template_of_the_file_comes_first() -> None:
-    assert choose_template(Echo(), "{{ .System }}").render(Conversation([])).text == "p"
+def test_the_template_of_the_file_stands_in_for_it_and_the_log_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    template = ModelTemplate(JinjaTemplate(Echo()))
+    assert template.render(Conversation([])).text == "p"
+    assert caplog.messages == []
+    for _ in range(2):
+        assert template.render(Conversation([], go_template="{{ .System }}")).text == "p"
+    assert caplog.messages == [f"{GO_TEMPLATE_TEXT}; the one in the GGUF file is used instead"]

@@ -45,7 +45,7 @@ def test_wrong_usage_exits_with_2_and_points_to_help(lcrt: Lcrt, arguments: tupl
     assert "--help' for usage." in result.err
 
 
-@pytest.mark.parametrize("command", ["pull", "push", "signin", "login"])
+@pytest.mark.parametrize("command", ["signin", "login"])
 def test_absent_commands_say_so(lcrt: Lcrt, command: str) -> None:
     result = lcrt(command, "x")
     assert result.code == 1

@@ -98,11 +98,22 @@ def test_a_call_of_a_function_is_reported(lcrt: Lcrt, fake: FakeDaemon) -> None:
     assert lcrt("run", "m", "x").err == "Model called a non-existent function 'f()' with arguments: {\"x\": 1}\n"
 
 
-def test_an_unknown_model_is_an_error_with_advice(lcrt: Lcrt, fake: FakeDaemon) -> None:
+def test_a_model_that_is_missing_is_pulled_first(lcrt: Lcrt, fake: FakeDaemon) -> None:
+    answers = iter([failure(404, "model 'm:latest' not found"), objects({"capabilities": ["completion"]})])
+    fake.on("POST", "/api/show", lambda asked: next(answers))
+    fake.on("POST", "/api/pull", objects({"status": "pulling manifest"}, {"status": "success"}))
+    fake.on("POST", "/api/generate", objects({"response": "Paris"}, DONE))
+    result = lcrt("run", "m", "x", "--insecure")
+    assert (result.code, result.out, result.err) == (0, "Paris\n\n", "pulling manifest\nsuccess\n")
+    assert fake.bodies("/api/pull") == [{"model": "m", "insecure": True}]
+
+
+def test_a_model_that_no_registry_has_is_an_error(lcrt: Lcrt, fake: FakeDaemon) -> None:
     fake.on("POST", "/api/show", failure(404, "model 'm:latest' not found"))
+    fake.on("POST", "/api/pull", objects({"error": "pull model manifest: file does not exist"}))
     result = lcrt("run", "m", "x")
-    assert result.code == 1
-    assert result.err.startswith("Error: model 'm:latest' not found\npulling is not available yet")
+    assert (result.code, fake.bodies("/api/generate")) == (1, [])
+    assert result.err == "Error: pull model manifest: file does not exist\n"
 
 
 @pytest.mark.parametrize(

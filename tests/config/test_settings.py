@@ -109,4 +109,5 @@ def test_explaining_lists_every_value_with_its_source() -> None:
     assert rows["debug"] == ["1", "--debug"]
     assert rows["flash_attention"] == ["auto", "default"]
     assert rows["prefill_latency"] == ["100ms", "default"]
+    assert rows["stream_interval"] == ["16ms", "default"]
     assert set(rows) == set(Settings.__struct_fields__) - {"sources"}

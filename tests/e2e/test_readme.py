@@ -1,5 +1,6 @@
 """Every command and example of the README does what it says."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.terminal import Terminal
 from tests.e2e.conftest import ROOT, Daemon
 
 README = (ROOT / "README.md").read_text()
@@ -74,3 +76,49 @@ def test_python_examples_run(block: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_a_conversation_is_had(daemon: Daemon) -> None:
+    [line] = [line for line in commands("lcrt run") if '"' not in line]
+    _, *arguments = shlex.split(line)
+    with Terminal(*arguments, LCRT_HOST=daemon.env["LCRT_HOST"], HOME=daemon.env["HOME"]) as terminal:
+        terminal.expect(">>> ")
+        terminal.type("What is the capital of France?\r")
+        terminal.expect("Paris")
+        terminal.expect(">>> ")
+        terminal.type("\x04")
+        assert terminal.wait() == 0
+
+
+def test_make_run_ends_with_an_answer(daemon: Daemon) -> None:
+    path = os.pathsep.join([str(Path(sys.executable).parent), daemon.env["PATH"]])
+    recipe = ["make", "--dry-run", "run", "MODEL=demo"]
+    last = subprocess.run(recipe, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    done = subprocess.run(
+        ["/bin/sh", "-c", last],
+        env=daemon.env | {"PATH": path},
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Paris" in done.stdout
+    assert run("lcrt rm demo", daemon, ROOT).returncode == 0
+
+
+@pytest.mark.parametrize("line", sorted(set(re.findall(r"`(lcrt [a-z]* ?--[a-z-]+)`", README))))
+def test_commands_in_the_text_say_something(line: str, daemon: Daemon, tmp_path: Path) -> None:
+    answer = run(line, daemon, tmp_path)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout
+
+
+TARGETS = re.findall(r"`make ([a-z]+)`", (ROOT / "CONTRIBUTING.md").read_text())
+
+
+@pytest.mark.parametrize("target", sorted({*TARGETS, *(line.split()[1] for line in commands("make"))}))
+def test_what_make_is_asked_for_exists(target: str) -> None:
+    assert subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, check=False).returncode == 0

@@ -72,6 +72,17 @@ def test_a_killed_runner_ends_its_request_with_an_error_and_the_next_gets_a_new_
     assert again.json()["eval_count"] == 3
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_request_right_after_a_runner_was_killed_gets_a_new_one(own_daemon: Daemon, stream: bool) -> None:
+    request = {"model": "smollm2", "prompt": "Hi", "stream": stream, "options": {"num_predict": 3}}
+    for _ in range(3):
+        httpx.post(own_daemon.url + "/api/generate", json={"model": "smollm2"}, timeout=60).raise_for_status()
+        [runner] = children(own_daemon.process.pid)
+        os.kill(runner, signal.SIGKILL)
+        answer = httpx.post(own_daemon.url + "/api/generate", json=request, timeout=60)
+        assert (answer.status_code, json.loads(answer.text.splitlines()[-1]).get("eval_count")) == (200, 3)
+
+
 def test_runners_end_when_the_daemon_is_killed(own_daemon: Daemon) -> None:
     httpx.post(own_daemon.url + "/api/generate", json={"model": "smollm2"}, timeout=60).raise_for_status()
     [runner] = children(own_daemon.process.pid)

@@ -56,6 +56,7 @@ def daemon(directory: Path) -> Iterator[int]:
     environ = os.environ | {
         "LCRT_HOST": "127.0.0.1:0",
         "LCRT_MODELS": str(directory / "models"),
+        "HTTPS_PROXY": "http://127.0.0.1:9",
         "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]),
     }
     command = [sys.executable, str(Path(__file__).with_name("daemon.py"))]

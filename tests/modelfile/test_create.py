@@ -69,6 +69,23 @@ def test_a_plain_known_template_brings_its_stop_strings(store: Store) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("template", "metadata", "words"),
+    [
+        ("{{ .System }}", {"tokenizer.chat_template": CHATML}, ["the one in the GGUF file is used instead"]),
+        ("{{ .System }}", {}, ["chats with it are refused"]),
+        ("{{ .Prompt }}", {}, []),
+        ("", {}, []),
+    ],
+)
+def test_the_log_tells_of_a_template_that_cannot_be_rendered(
+    store: Store, caplog: pytest.LogCaptureFixture, template: str, metadata: dict[str, Plain], words: list[str]
+) -> None:
+    digest = upload_gguf(store, metadata)
+    run(store, CreateRequest("m", files={"m.gguf": digest}, template=template))
+    assert caplog.messages == [f"the template of m cannot be rendered by this version: {word}" for word in words]
+
+
 def test_a_template_with_tools_keeps_its_own_rules(store: Store) -> None:
     make(store, "m", {"tokenizer.chat_template": CHATML + "{{ tools }}"})
     assert layer_texts(store, "m", layers.PARAMS) == []

@@ -38,6 +38,11 @@ def test_requests_agree_with_the_recorded_ones(conformance: Path) -> None:
             assert got == {key: value for key, value in case["request"].items() if value}, case["input"]
 
 
+@pytest.mark.parametrize(("template", "n"), [("{{ .System }} {{ .Prompt }}", 1), ("{{ .Prompt }}", 0)])
+def test_a_template_that_cannot_be_rendered_is_warned_of(template: str, n: int) -> None:
+    assert [text.split()[0] for text in planned(f"FROM m\nTEMPLATE {template}").warnings] == ["TEMPLATE"] * n
+
+
 def test_every_command_has_its_place_in_the_request(tmp_path: Path) -> None:
     text = "\n".join(
         [

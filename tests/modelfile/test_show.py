@@ -71,6 +71,12 @@ def test_a_model_without_a_template_just_gets_the_prompt() -> None:
     assert "\nTEMPLATE {{ .Prompt }}\n" in modelfile_text(bare)
 
 
+def test_the_template_of_a_gguf_is_no_line_of_its_modelfile() -> None:
+    jinja = msgspec.structs.replace(FULL, go_template="", template=CHATML, jinja_template=CHATML)
+    assert shown_template(jinja) == CHATML
+    assert "TEMPLATE" not in modelfile_text(jinja)
+
+
 def test_parameters_are_columns_with_strings_in_quotes() -> None:
     assert parameters_text(FULL.parameters).splitlines() == [
         'stop                           "a b"',

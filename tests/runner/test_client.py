@@ -140,7 +140,7 @@ async def test_a_killed_process_ends_all_its_requests(runner: RunnerClient) -> N
         last = [event async for batch in stream for event in batch][-1]
         assert isinstance(last, Finish)
         assert last.error is not None
-        assert last.error.message == DIED_TEXT
+        assert (last.error.kind, last.error.message) == ("RunnerDied", DIED_TEXT)
     assert await runner.ended() == "signal SIGKILL"
 
 
@@ -150,7 +150,14 @@ async def test_a_dead_process_answers_with_its_death(runner: RunnerClient) -> No
     [last] = await answer(runner, InferenceRequest(prompt="hi"))
     assert isinstance(last, Finish)
     assert last.error is not None
-    assert last.error.kind == "RunnerDied"
+    assert last.error.kind == "RunnerGone"
+
+
+async def test_a_request_of_which_nothing_was_said_may_be_asked_again(runner: RunnerClient) -> None:
+    [last] = await answer(runner, InferenceRequest(prompt="die"))
+    assert isinstance(last, Finish)
+    assert last.error is not None
+    assert last.error.kind == "RunnerGone"
 
 
 async def test_a_load_that_fails_raises_what_the_runner_says(connect: Connect) -> None:

@@ -13,10 +13,14 @@ import pytest
 
 from lcrt.core.event import Event, Finish, Rendered, Start, Text
 from lcrt.core.message import Message
-from lcrt.core.model import ModelSpec
+from lcrt.core.model import LoadRequest, ModelSpec
 from lcrt.core.options import LoadOptions, Options, Sampling
 from lcrt.core.request import InferenceRequest
-from lcrt.errors import LoadError, ModelFormatError, UnsupportedModel
+from lcrt.errors import LoadError, ModelFormatError, OutOfMemory, UnsupportedModel
+from lcrt.native.engine import Engine
+from lcrt.native.model import Model
+from lcrt.native.values import ContextParams, EngineParams
+from lcrt.runner import model as real
 from lcrt.runner.spawn import RUNNER_COMMAND
 from lcrt.runner.stream import Stream
 from lcrt.scheduler.lease import Lease
@@ -177,3 +181,38 @@ def test_a_killed_daemon_takes_its_runner_along() -> None:
     ended, _, _ = select.select([pidfd], [], [], 10)
     os.close(pidfd)
     assert ended
+
+
+class Cramped:
+    """An engine for which there is too little memory at first; remembers the contexts that were tried."""
+
+    def __init__(self, n_failures: int) -> None:
+        self.tried: list[tuple[int, int]] = []
+        self._n_failures = n_failures
+
+    def __call__(self, model: Model, context: ContextParams, params: EngineParams) -> Engine:
+        self.tried.append((context.n_parallel, context.kv_cells_max))
+        if len(self.tried) <= self._n_failures:
+            raise OutOfMemory("no room")
+        return Engine(model, context, params)
+
+
+def test_a_load_that_has_no_room_is_tried_once_more_with_half(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cramped = Cramped(1)
+    monkeypatch.setattr(real, "Engine", cramped)
+    request = LoadRequest(spec(), ONE_THREAD, n_parallel=4, context_length=N_CTX)
+    loaded = real.load_model(request, lambda _: True)
+    loaded.engine.close()
+    assert cramped.tried == [(4, 4 * N_CTX), (2, 2 * N_CTX)]
+    assert (loaded.info.n_slots, loaded.info.n_ctx) == (2, N_CTX)
+    assert "no room: trying again with 64 tokens for each of 2 slots, 128 in all" in caplog.messages
+
+
+def test_a_load_that_has_no_room_twice_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    cramped = Cramped(2)
+    monkeypatch.setattr(real, "Engine", cramped)
+    with pytest.raises(OutOfMemory, match="no room"):
+        real.load_model(LoadRequest(spec(), ONE_THREAD), lambda _: True)
+    assert len(cramped.tried) == 2

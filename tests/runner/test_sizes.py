@@ -2,7 +2,7 @@
 
 import pytest
 
-from lcrt.runner.sizes import N_SLOTS_MAX, context_length, share
+from lcrt.runner.sizes import N_SLOTS_MAX, context_length, halved, share
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,21 @@ def test_slots_have_whole_contexts_when_they_were_named_or_are_small_and_else_a_
     n_parallel: int, n_ctx: int, cell_size: int, shared: tuple[int, int]
 ) -> None:
     assert share(n_parallel, n_ctx, cell_size) == shared
+
+
+@pytest.mark.parametrize(
+    ("had", "keep_ctx", "smaller"),
+    [
+        ((4096, 4, 16_384), False, (4096, 2, 8192)),
+        ((4096, 4, 16_384), True, (4096, 2, 8192)),
+        ((4096, 8, 8192), True, (4096, 4, 4096)),
+        ((4096, 1, 4096), False, (2048, 1, 2048)),
+        ((32_768, 8, 32_768), False, (16_384, 4, 16_384)),
+        ((32_768, 8, 32_768), True, None),
+        ((4, 1, 4), False, None),
+    ],
+)
+def test_the_second_try_takes_half_but_no_context_that_was_named(
+    had: tuple[int, int, int], keep_ctx: bool, smaller: tuple[int, int, int] | None
+) -> None:
+    assert halved(*had, keep_ctx=keep_ctx) == smaller

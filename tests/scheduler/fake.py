@@ -7,8 +7,9 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from lcrt.core.event import Finish, Usage
-from lcrt.core.model import LoadRequest, ModelSpec, RunnerInfo
+from lcrt.core.model import CachedTokens, LoadRequest, ModelSpec, RunnerInfo
 from lcrt.core.options import LoadOptions
+from lcrt.core.question import PlainText, Question, Reply
 from lcrt.core.request import InferenceRequest
 from lcrt.errors import LcrtError
 from lcrt.runner.stream import Stream
@@ -32,10 +33,16 @@ class FakeRunner:
     def __init__(self) -> None:
         self.alive = True
 
+    def cached(self) -> CachedTokens:
+        return CachedTokens()
+
     def submit(self, _request: InferenceRequest, /) -> Stream:
         stream = Stream(lambda: None)
         stream.feed(Finish("stop", Usage()))
         return stream
+
+    async def ask(self, _question: Question, /) -> Reply:
+        return PlainText("")
 
 
 class FakeEffects:

@@ -11,8 +11,10 @@ from anyio.abc import TaskStatus
 from lcrt.core.event import Event, Finish, Logprob, Rendered, Start, Text, TokenLogprob, Usage
 from lcrt.core.model import LoadedModel, ModelSpec, RunnerInfo
 from lcrt.core.options import LoadOptions
+from lcrt.core.question import Question, Refused, Reply, Vectors
 from lcrt.core.request import InferenceRequest
 from lcrt.errors import LcrtError
+from lcrt.runner.failure import error_of
 
 INFO = RunnerInfo(n_ctx=4096, n_ctx_train=8192, n_vocab=49152, n_slots=4, size=10**8, size_device=0, load=0.1, pid=1)
 USAGE = Usage(n_prompt=15, n_generated=3, n_sampled=3, prefill=0.01, decode=0.02)
@@ -47,6 +49,12 @@ class FakeLease:
     def generate(self, request: InferenceRequest) -> AbstractAsyncContextManager[AsyncIterator[tuple[Event, ...]]]:
         return self._generate(request)
 
+    async def ask(self, question: Question) -> Reply:
+        self._models.questions.append(question)
+        if isinstance(self._models.reply, Refused):
+            raise error_of(self._models.reply.error)
+        return self._models.reply
+
     @asynccontextmanager
     async def _generate(self, request: InferenceRequest) -> AsyncIterator[AsyncIterator[tuple[Event, ...]]]:
         self._models.requests.append(request)
@@ -58,7 +66,8 @@ class FakeLease:
             self._models.idle.set()
 
     async def _batches(self, request: InferenceRequest) -> AsyncIterator[tuple[Event, ...]]:
-        for batch in self._models.answer or batches_for(request):
+        once, self._models.once = self._models.once, []
+        for batch in once or self._models.answer or batches_for(request):
             yield batch
             self._models.sent.set()
             await self._models.go.wait()
@@ -73,14 +82,20 @@ class FakeLease:
 
 
 class FakeModels:
-    """What handlers and ``serve`` need of a scheduler. ``go`` holds generations up when cleared."""
+    """What handlers and ``serve`` need of a scheduler. ``go`` holds generations up when cleared.
+
+    ``once`` is the next answer, ``answer`` every one after it.
+    """
 
     def __init__(self) -> None:
         self.requests: list[InferenceRequest] = []
+        self.questions: list[Question] = []
+        self.reply: Reply = Vectors([], 0)
         self.acquired: list[tuple[ModelSpec, LoadOptions, bool, float | None]] = []
         self.expired: list[str] = []
         self.rows: tuple[LoadedModel, ...] = ()
         self.answer: list[tuple[Event, ...]] = []
+        self.once: list[tuple[Event, ...]] = []
         self.error: LcrtError | None = None
         self.running = 0
         self.released = 0

@@ -110,6 +110,12 @@ async def test_a_body_over_the_limit_gets_a_413(services: Services, length: byte
     assert statuses(answer) == [b"413"]
 
 
+async def test_a_body_that_is_announced_too_large_is_not_waited_for(services: Services) -> None:
+    async with daemon(services, Limits(max_body=50, body_timeout=3600)) as client:
+        answer = await client.raw(b"POST /api/show HTTP/1.1\r\n" + HOST + b"content-length: 99999999\r\n\r\n{")
+    assert statuses(answer) == [b"413"]
+
+
 async def test_an_answer_that_leaves_a_body_unread_does_not_keep_the_connection(services: Services) -> None:
     async with daemon(services, Limits(max_body=50)) as client:
         size = 32 << 20

@@ -127,6 +127,16 @@ async def test_the_daemon_imports_neither_numpy_nor_the_engine(store: Store, tmp
     assert not [name for name in modules if name.startswith(("numpy", "lcrt.native", "lcrt.chat", "lcrt.cli"))]
 
 
+async def test_the_largest_body_is_a_setting(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LCRT_MAX_BODY", "40")
+    async with running(store, tmp_path) as daemon:
+        for size, status in ((40, b"404"), (41, b"413")):
+            reader, writer = await daemon.connect()
+            body = b'{"model":"nope"}'.ljust(size)
+            writer.write(b"POST /api/show HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%b" % (size, body))
+            assert (await reader.readline()).split()[1] == status
+
+
 async def test_a_port_that_is_taken_is_said_with_a_way_out(client: Client) -> None:
     with pytest.raises(ConfigError) as error:
         bind(Address(port=client.port))

@@ -1,7 +1,11 @@
+import errno
 import os
 import time
 from pathlib import Path
 
+import pytest
+
+from lcrt.store.prune import Ages
 from lcrt.store.store import Store
 from tests.store.models import blob_names, make, manifest_path, put
 
@@ -26,10 +30,10 @@ def test_old_files_that_no_model_needs_go(store: Store) -> None:
     kept = blob_names(store)
     put(store, b"forgotten")
     leftover(store, "sha256-123456")
-    leftover(store, "sha256-" + "0" * 64 + "-partial")
     age(store)
+    store.close()
     fresh = Store(store.directory)
-    assert fresh.prune() == 3
+    assert fresh.prune() == 2
     assert blob_names(fresh) == kept
 
 
@@ -77,10 +81,62 @@ def test_what_a_killed_writer_left_among_the_manifests_goes(store: Store) -> Non
     make(store, "m", b"weights")
     path = store.directory / "manifests" / ".new-0123"
     path.write_bytes(b"{")
-    assert store.prune() == 0
-    os.utime(path, (HOURS_AGO, HOURS_AGO))
     assert store.prune() == 1
     assert not path.exists()
+
+
+def test_what_a_killed_writer_left_among_the_blobs_goes_at_once(store: Store) -> None:
+    path = leftover(store, ".new-0123")
+    with store.blobs.writer() as writer:
+        writer.write(b"half")
+        assert store.prune() == 1
+        assert not path.exists()
+        writer.finish()
+        assert store.keep_blob(writer)
+
+
+def test_a_download_that_broke_off_stays_for_a_week(store: Store) -> None:
+    partial = leftover(store, "sha256-" + "0" * 64 + "-partial")
+    record = leftover(store, "sha256-" + "0" * 64 + "-partial-0")
+    week = 7 * 24 * 3600.0
+    os.utime(partial, (0, 0))
+    assert store.prune(now=record.stat().st_mtime + week - 1) == 0
+    assert store.prune(now=record.stat().st_mtime + week + 1) == 2
+
+
+def test_what_is_held_stays_with_its_parts_however_old(store: Store) -> None:
+    partial = leftover(store, "sha256-" + "0" * 64 + "-partial")
+    os.utime(partial, (0, 0))
+    with store.hold() as hold:
+        hold.reserve("sha256:" + "0" * 64)
+        assert store.collect(Ages(-1, -1)).n_files == 0
+    assert store.collect(Ages(-1, -1)).n_files == 1
+
+
+def test_a_directory_that_cannot_be_listed_stops_everything(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(store, "m", b"weights")
+    age(store)
+    scandir = os.scandir
+
+    def refuse(path: str | Path) -> object:
+        if str(path).endswith("library"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    fresh = Store(store.directory)
+    found = fresh.collect(Ages(-1, -1))
+    assert found.n_files == 0
+    assert "Permission denied" in found.refusal
+
+
+def test_claims_of_the_dead_go(store: Store) -> None:
+    dead = store.directory / ".lcrt" / "claims" / ("1" * 64)
+    with store.claim("sha256:" + "0" * 64) as claim:  # type: ignore[union-attr]
+        dead.write_bytes(b"")
+        store.prune()
+        assert claim.path.exists()
+        assert not dead.exists()
 
 
 def test_a_store_that_is_not_there_yet_has_nothing_to_prune(store: Store) -> None:

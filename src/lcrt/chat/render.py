@@ -1,5 +1,6 @@
 """Messages to the text of a prompt, through the model's own template."""
 
+import logging
 import time
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,23 +10,31 @@ import msgspec
 from lcrt.core.message import Message
 from lcrt.errors import InvalidRequest
 
+log = logging.getLogger("lcrt.chat")
+
 PLAIN_TEMPLATE = "{{ .Prompt }}"
 GO_TEMPLATE_TEXT = "this model needs a Go template, which this version cannot render"
 
 
 class Conversation(msgspec.Struct, frozen=True):
-    """What a template renders; ``tools`` is the text of a JSON list."""
+    """What a template renders; ``tools`` is the text of a JSON list, ``go_template`` the model's own."""
 
     messages: Sequence[Message]
     tools: bytes | None = None
     think: bool = False
+    go_template: str = ""
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """A rendered conversation; ``stops`` are strings at which this template's answers end."""
+    """A rendered conversation; ``stops`` are strings at which this template's answers end.
+
+    ``think_start`` and ``think_end`` are the tags around what the model thinks, empty when it has none.
+    """
 
     text: str
     stops: tuple[str, ...] = ()
+    think_start: str = ""
+    think_end: str = ""
 
 
 class Template(Protocol):
@@ -45,6 +54,8 @@ class ChatApply(Protocol):
 class _Answer(msgspec.Struct, frozen=True):
     prompt: str
     stops: tuple[str, ...] = ()
+    thinking_start: str = ""
+    thinking_end: tuple[str, ...] = ()
 
 
 class JinjaTemplate:
@@ -65,7 +76,8 @@ class JinjaTemplate:
         if conversation.tools:
             request["tools"] = msgspec.Raw(conversation.tools)
         answer = self._decoder.decode(self._chat.apply(msgspec.json.encode(request)))
-        return Prompt(answer.prompt, answer.stops)
+        think_end = answer.thinking_end[0] if answer.thinking_start and answer.thinking_end else ""
+        return Prompt(answer.prompt, answer.stops, answer.thinking_start, think_end)
 
 
 class PlainTemplate:
@@ -87,13 +99,30 @@ class MissingTemplate:
         raise InvalidRequest(self._reason)
 
 
-def choose_template(chat: ChatApply | None, go_template: str) -> Template:
-    """The GGUF's Jinja template when there is one; ``go_template`` is the model layer's."""
-    if chat is not None:
-        return JinjaTemplate(chat)
-    if go_template.strip() in ("", PLAIN_TEMPLATE):
-        return PlainTemplate()
-    return MissingTemplate(GO_TEMPLATE_TEXT)
+class ModelTemplate:
+    """What speaks for the models over one file: each brings its Go template, ``jinja`` is the file's. Any thread.
+
+    A Go template that cannot be rendered gives way to the file's, with one word in the log for each.
+    """
+
+    def __init__(self, jinja: Template | None) -> None:
+        self._jinja = jinja
+        self._plain = PlainTemplate()
+        self._warned: set[str] = set()
+
+    def render(self, conversation: Conversation, /) -> Prompt:
+        """See ``Template``."""
+        return self._choose(conversation.go_template.strip()).render(conversation)
+
+    def _choose(self, source: str) -> Template:
+        if source == PLAIN_TEMPLATE or (self._jinja is None and not source):
+            return self._plain
+        if self._jinja is None:
+            raise InvalidRequest(GO_TEMPLATE_TEXT)
+        if source and source not in self._warned:
+            self._warned.add(source)
+            log.warning("%s; the one in the GGUF file is used instead", GO_TEMPLATE_TEXT)
+        return self._jinja
 
 
 def _message(message: Message) -> dict[str, object]:

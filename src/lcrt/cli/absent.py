@@ -4,11 +4,7 @@ import argparse
 
 from lcrt.errors import LcrtError
 
-_INSTEAD = {
-    "pull": "get a GGUF file and make a model of it: lcrt create MODEL -f Modelfile, with the line FROM file.gguf",
-    "push": None,
-    "signin": None,
-}
+_INSTEAD = {"signin": "`docker login HOST` stores a name and password that pulls and pushes use"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -40,9 +40,12 @@ COMMANDS = {
     "cp": Command("cp", "Copy a model"),
     "rm": Command("rm", "Remove models"),
     "stop": Command("stop", "Unload a model"),
+    "import": Command("import_", "Make models of an archive, a GGUF file or another program's folder"),
+    "export": Command("export", "Write a model to one file"),
+    "store": Command("store", "Check, clean and measure the folder of models"),
     "bench": Command("bench", "Measure a model, or any Ollama or OpenAI server"),
-    "pull": Command("absent", "Download a model (not available yet)"),
-    "push": Command("absent", "Upload a model (not available yet)"),
+    "pull": Command("pull", "Download a model"),
+    "push": Command("push", "Upload a model"),
     "signin": Command("absent", "Sign in to a registry (not available yet)", ("login",)),
 }
 _ALIASES = {alias: name for name, command in COMMANDS.items() for alias in command.aliases}

@@ -4,6 +4,7 @@ import argparse
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,7 +13,10 @@ from lcrt.cli.output.terminal import put, say
 from lcrt.config.address import Address
 from lcrt.config.settings import load_settings
 from lcrt.core.name import ModelName
-from lcrt.errors import InvalidRequest, NotFound
+from lcrt.errors import InvalidRequest, LcrtError, NotFound
+
+if TYPE_CHECKING:
+    from lcrt.client.load import Plan
 
 _REQUESTS_PER_STREAM = 4
 _REPEATS = 3
@@ -71,9 +75,28 @@ def _load(given: argparse.Namespace, model: str) -> int:
         extra=_extra(given.extra),
     )
     say(f"{plan.n_requests} requests, {plan.concurrency} at a time, to {plan.address} (seed {seed})")
+    before = _cached(plan)
     report = asyncio.run(drive(plan))
-    put(_json({"seed": seed, **msgspec.structs.asdict(report)}) if given.json else as_text(report))
+    found = {tier: n - before.get(tier, 0) for tier, n in _cached(plan).items()}
+    if given.json:
+        put(_json({"seed": seed, **msgspec.structs.asdict(report), "cached_tokens": found}))
+    else:
+        put(as_text(report))
+        if any(found.values()):
+            put(f"{'found, not computed':20}" + ", ".join(f"{n} {tier}" for tier, n in found.items()))
     return FAILED if report.n_failed else OK
+
+
+def _cached(plan: "Plan") -> dict[str, int]:
+    """Prompt tokens that the model's runner has found so far, by tier; nothing where the server does not tell."""
+    from lcrt.client.api import Api
+
+    try:
+        models = Api(plan.address).processes() if plan.api == "ollama" else []
+        name = ModelName.parse(plan.model).short
+    except (LcrtError, ValueError):
+        return {}
+    return next((msgspec.structs.asdict(model.cached_tokens) for model in models if model.name == name), {})
 
 
 def _address(text: str) -> Address:

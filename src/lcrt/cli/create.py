@@ -5,15 +5,18 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from lcrt.cli.app import UsageError
+from lcrt.cli.local import shared_store
 from lcrt.cli.output.bars import Steps, steps
 from lcrt.cli.target import daemon
 from lcrt.client.api import Api
-from lcrt.client.progress import File, hash_file, pieces
+from lcrt.client.progress import hash_file, pieces
 from lcrt.core.name import ModelRef
 from lcrt.core.request import CreateRequest
 from lcrt.errors import InvalidRequest
 from lcrt.modelfile.parse import Command, parse_modelfile
 from lcrt.modelfile.request import Plan, plan
+from lcrt.store.store import Store
 
 _DEFAULT_FILE = "Modelfile"
 _STDIN = "-"
@@ -24,6 +27,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the name, the Modelfile and the quantization."""
     parser.add_argument("model", metavar="MODEL", help="the name of the new model")
     parser.add_argument("-f", "--file", metavar="FILE", help="the Modelfile (default: Modelfile), or - for stdin")
+    parser.add_argument("--from", dest="base", metavar="FILE", help="a GGUF file, a folder or a model, in place of -f")
+    parser.add_argument("--link", action="store_true", help="use the files where they lie, if they are on this machine")
     parser.add_argument("-q", "--quantize", default="", metavar="TYPE", help="quantize the weights, for example q4_K_M")
 
 
@@ -33,16 +38,22 @@ def run(given: argparse.Namespace) -> None:
         ModelRef.parse(given.model)
     except ValueError as error:
         raise InvalidRequest(f"invalid model name: {given.model}") from error
-    commands, directory = _modelfile(given.file)
+    commands, directory = _commands(given)
     wanted = plan(commands, directory, given.model, given.quantize)
     for warning in wanted.warnings:
         sys.stderr.write(f"warning: {warning}\n")
     api = daemon()
     with steps() as shown:
-        request = wanted.with_digests(_give_files(api, wanted, shown))
+        request = wanted.with_digests(_give_files(api, wanted, shown, link=given.link))
         with api.create(_wire(request)) as statuses:
             for status in statuses:
                 shown.update(status.status, status.completed, status.total)
+
+
+def _commands(given: argparse.Namespace) -> tuple[tuple[Command, ...], Path]:
+    if given.base and given.file:
+        raise UsageError("--from stands in place of a Modelfile\nRun 'lcrt create --help' for usage.")
+    return ((Command("model", given.base),), Path.cwd()) if given.base else _modelfile(given.file)
 
 
 def _modelfile(name: str | None) -> tuple[tuple[Command, ...], Path]:
@@ -60,24 +71,40 @@ def _modelfile(name: str | None) -> tuple[tuple[Command, ...], Path]:
         raise InvalidRequest(f"could not read {path}: {error.strerror}") from error
 
 
-def _give_files(api: Api, wanted: Plan, shown: Steps) -> dict[Path, str]:
-    """Hash every file and upload those that are new to the daemon."""
-    digests: dict[Path, str] = {}
-    for path in dict.fromkeys([*wanted.files.values(), *wanted.adapters.values()]):
-        file = _hash(path, shown)
-        if not api.has_blob(file.digest):
-            title = f"copying file {file.digest[:_SHOWN_DIGITS]}"
-            api.upload(file.digest, pieces(path, partial(shown.update, title, total=file.size)), file.size)
-        digests[path] = file.digest
-    return digests
+def _give_files(api: Api, wanted: Plan, shown: Steps, *, link: bool) -> dict[Path, str]:
+    """Make a blob of every file: in the daemon's own store if that is on this machine, else by upload."""
+    paths = list(dict.fromkeys([*wanted.files.values(), *wanted.adapters.values()]))
+    store = shared_store(api) if paths else None
+    if store is not None:
+        return {path: _take_in(store, path, shown, link=link) for path in paths}
+    if link and paths:
+        raise InvalidRequest(
+            "--link needs a daemon that keeps its models on this machine, in a folder that you may write to",
+            "set LCRT_MODELS to that folder, or leave --link away",
+        )
+    return {path: _upload(api, path, shown) for path in paths}
 
 
-def _hash(path: Path, shown: Steps) -> File:
+def _take_in(store: Store, path: Path, shown: Steps, *, link: bool) -> str:
+    taken = store.take_in(path, partial(shown.update, f"copying {path.name}", total=_size(path)), link=link)
+    shown.update(f"{path.name}: {taken.way}")
+    return taken.digest
+
+
+def _upload(api: Api, path: Path, shown: Steps) -> str:
+    """Hash a file and send it if it is new to the daemon."""
+    file = hash_file(path, partial(shown.update, f"reading {path.name}", total=_size(path)))
+    if not api.has_blob(file.digest):
+        title = f"copying file {file.digest[:_SHOWN_DIGITS]}"
+        api.upload(file.digest, pieces(path, partial(shown.update, title, total=file.size)), file.size)
+    return file.digest
+
+
+def _size(path: Path) -> int:
     try:
-        size = path.stat().st_size
+        return path.stat().st_size
     except OSError as error:
         raise InvalidRequest(f"could not read {path}: {error.strerror}") from error
-    return hash_file(path, partial(shown.update, f"reading {path.name}", total=size))
 
 
 def _wire(request: CreateRequest) -> dict[str, object]:

@@ -47,7 +47,7 @@ def run(given: argparse.Namespace) -> int:
     with OwnDaemon(address()) as daemon:
         with Spinner():
             daemon.ensure()
-        shown = _look_up(daemon.api, given.model)
+        shown = _look_up(daemon.api, given)
         session = session.for_model(shown)
         if "embedding" in (shown.capabilities or []):
             return _embed(daemon.api, given, prompt)
@@ -82,12 +82,15 @@ def _prompt(words: list[str]) -> str:
     return " ".join(part for part in (piped_text(), *words) if part)
 
 
-def _look_up(api: Api, model: str) -> Shown:
+def _look_up(api: Api, given: argparse.Namespace) -> Shown:
+    """Ask about the model; one that is missing is pulled first."""
     try:
-        return api.show(model)
-    except NotFound as error:
-        hint = f"pulling is not available yet; make it from a GGUF file: lcrt create {model} -f Modelfile"
-        raise NotFound(error.message, hint) from error
+        return api.show(given.model)
+    except NotFound:
+        from lcrt.cli.pull import pull_model
+
+        pull_model(api, {"model": given.model, "insecure": given.insecure})
+        return api.show(given.model)
 
 
 def answer_once(api: Api, session: Session, prompt: str) -> int:

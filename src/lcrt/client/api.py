@@ -70,6 +70,14 @@ class Api:
         """Make a model, streaming what is being done."""
         return self._http.stream("/api/create", request, wire.Status)
 
+    def pull(self, request: dict[str, object]) -> AbstractContextManager[Iterator[wire.Status]]:
+        """Fetch a model from a registry, streaming what is being done."""
+        return self._http.stream("/api/pull", request, wire.Status)
+
+    def push(self, request: dict[str, object]) -> AbstractContextManager[Iterator[wire.Status]]:
+        """Give a model to a registry, streaming what is being done."""
+        return self._http.stream("/api/push", request, wire.Status)
+
     def has_blob(self, digest: str) -> bool:
         """Say whether the daemon has these bytes."""
         status = self._http.status("HEAD", f"/api/blobs/{digest}")

@@ -42,6 +42,14 @@ class Models(Reply, frozen=True):
     models: list[Model] | None = None
 
 
+class CachedTokens(msgspec.Struct, frozen=True):
+    """Prompt tokens that were found instead of computed, by where they were."""
+
+    device: int = 0
+    host: int = 0
+    disk: int = 0
+
+
 class Process(msgspec.Struct, frozen=True):
     """A loaded model."""
 
@@ -51,6 +59,7 @@ class Process(msgspec.Struct, frozen=True):
     size_vram: int = 0
     expires_at: str = ""
     context_length: int = 0
+    cached_tokens: CachedTokens = CachedTokens()
 
 
 class Processes(Reply, frozen=True):

@@ -1,8 +1,10 @@
 """How the text of a setting becomes a value. Every function raises ValueError for what it cannot read."""
 
 import math
+import re
 from pathlib import Path
 
+from lcrt.core.name import DEFAULT_HOST
 from lcrt.units import FOREVER, parse_duration
 
 _TRUE = frozenset({"1", "t", "true", "yes", "y", "on"})
@@ -10,6 +12,8 @@ _FALSE = frozenset({"0", "f", "false", "no", "n", "off"})
 _AUTO = "auto"
 _CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 _MAX_COUNT = 2**31 - 1
+_SIZE = re.compile(r"([0-9]{1,15}) ?(?:([kmgt])(i?)b?|b)?", re.IGNORECASE)
+_POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}
 
 
 def clean(text: str) -> str:
@@ -40,6 +44,15 @@ def count(text: str) -> int:
     raise ValueError("must be a whole number, not negative")
 
 
+def size(text: str) -> int:
+    """Read a positive number of bytes: ``1000000``, ``128MB`` or ``128MiB``."""
+    match = _SIZE.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        raise ValueError("must be a number of bytes, such as 128MB or 128MiB")
+    unit: int = (1024 if match[3] else 1000) ** _POWERS.get((match[2] or "").lower(), 0)
+    return int(match[1]) * unit
+
+
 def seconds(text: str) -> float:
     """Read a Go duration or a number of seconds; negative means forever."""
     try:
@@ -67,6 +80,11 @@ def latency(text: str) -> float:
     return value
 
 
+def interval(text: str) -> float:
+    """Read a Go duration or a number of milliseconds; 0 is none."""
+    return 0.0 if text in ("0", "0s", "0ms") else latency(text)
+
+
 def debug_level(text: str) -> int:
     """Read 0, 1 or 2; a plain yes is 1."""
     return int(text) if text in ("0", "1", "2") else int(boolean(text))
@@ -75,6 +93,25 @@ def debug_level(text: str) -> int:
 def words(text: str) -> tuple[str, ...]:
     """Read a list with commas."""
     return tuple(word for part in text.split(",") if (word := part.strip()))
+
+
+def budget(text: str) -> int:
+    """Read a number of bytes that may be none: ``0`` or ``off``."""
+    return 0 if text.lower() in ("0", "off") else size(text)
+
+
+def mirrors(text: str) -> tuple[str, ...]:
+    """Read ``URL``, for the default registry, and ``HOST=URL``; all come back as the latter."""
+    return tuple(map(_mirror, words(text)))
+
+
+def _mirror(word: str) -> str:
+    before, equals, after = word.partition("=")
+    host, url = (before, after) if equals and "://" not in before else (DEFAULT_HOST, word)
+    scheme, mark, place = url.partition("://")
+    if not host or scheme not in ("http", "https") or not mark or not place.strip("/"):
+        raise ValueError(f"`{word}` is no mirror: write https://MIRROR or HOST=https://MIRROR")
+    return f"{host.lower()}={url.rstrip('/')}"
 
 
 def cache_type(text: str) -> str:

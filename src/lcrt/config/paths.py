@@ -15,6 +15,11 @@ def models_directory() -> Path:
     return home_directory() / "models"
 
 
+def cache_directory() -> Path:
+    """Name the default place of what prompts computed."""
+    return home_directory() / "cache"
+
+
 def history_file() -> Path:
     """Name the file with what was typed at the prompt."""
     return home_directory() / "history"

@@ -23,8 +23,11 @@ _DEFAULT = "default"
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Values of all settings. Times are seconds, forever is infinite; a count of 0 is chosen at run time.
 
-    ``prefill_latency`` is how long one step may keep running streams waiting for a prompt; ``debug`` is
-    0, 1 or 2. ``sources`` says for each name where its value came from.
+    ``prefill_latency`` is how long one step may keep running streams waiting for a prompt; the text of
+    streams leaves the engine every ``stream_interval``, 0 for every token at once; ``debug`` is 0, 1 or 2;
+    ``max_body`` is the most bytes of a request, blobs aside. What prompts computed is kept in
+    ``cache_ram`` bytes of host memory, None for a tenth of it, and in ``cache_disk`` bytes of files below
+    ``cache_dir``; 0 turns either off. ``sources`` says for each name where its value came from.
     """
 
     host: Address = Address()
@@ -42,6 +45,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     nohistory: bool = False
     debug: int = 0
     prefill_latency: float = 0.1
+    stream_interval: float = 0.016
+    pull_parts: int = 0
+    limit_rate: int = 0
+    registry_mirror: tuple[str, ...] = ()
+    offline: bool = False
+    max_body: int = 128 << 20
+    cache_ram: int | None = None
+    cache_disk: int = 8 << 30
+    cache_dir: Path = msgspec.field(default_factory=paths.cache_directory)
     sources: dict[str, str] = {}
 
     def source(self, name: str) -> str:
@@ -71,6 +83,15 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "nohistory": env.boolean,
     "debug": env.debug_level,
     "prefill_latency": env.latency,
+    "stream_interval": env.interval,
+    "pull_parts": env.count,
+    "limit_rate": env.size,
+    "registry_mirror": env.mirrors,
+    "offline": env.boolean,
+    "max_body": env.size,
+    "cache_ram": env.budget,
+    "cache_disk": env.budget,
+    "cache_dir": env.directory,
 }
 
 

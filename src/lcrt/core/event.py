@@ -25,7 +25,8 @@ class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
 class Usage(msgspec.Struct, frozen=True, array_like=True):
     """Counts in tokens, durations in seconds. ``n_cached`` of ``n_prompt`` were not computed again.
 
-    ``n_sampled`` is ``n_generated`` with the token that ended the answer: what clients are told.
+    ``n_sampled`` is ``n_generated`` with the token that ended the answer: what clients are told. ``n_host``
+    of the cached ones came from host memory and ``n_disk`` from disk, the others were on the device.
     """
 
     n_prompt: int = 0
@@ -36,6 +37,8 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
     prefill: float = 0.0
     decode: float = 0.0
     n_sampled: int = 0
+    n_host: int = 0
+    n_disk: int = 0
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):

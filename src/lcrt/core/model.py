@@ -9,7 +9,7 @@ class ModelSpec(msgspec.Struct, frozen=True):
     """Files and facts needed to load a model.
 
     ``name`` is the short name that the client used, with tag. ``path`` is the weights' blob and
-    also the key of the runner. ``template`` is the model's Go template, empty when it has none.
+    also the key of the runner. ``template`` is the model's Go template, empty when another speaks for it.
     ``digest`` is the manifest's, without prefix; ``size`` the weights' bytes.
     """
 
@@ -28,8 +28,19 @@ class ModelSpec(msgspec.Struct, frozen=True):
     quantization_level: str = ""
 
 
+class CacheBudget(msgspec.Struct, frozen=True):
+    """Where a runner keeps what its prompts computed, beside the device: bytes in host memory and in files.
+
+    The files are those of all models, below ``directory``.
+    """
+
+    ram: int = 0
+    disk: int = 0
+    directory: str = ""
+
+
 class LoadRequest(msgspec.Struct, frozen=True):
-    """What a runner is told when it starts; counts of tokens, ``latency_target`` in seconds."""
+    """What a runner is told when it starts; counts of tokens, times in seconds."""
 
     model: ModelSpec
     options: LoadOptions
@@ -39,10 +50,15 @@ class LoadRequest(msgspec.Struct, frozen=True):
     flash_attention: bool | None = None
     kv_cache_type: str = "f16"
     latency_target: float = 0.1
+    stream_interval: float = 0.016
+    cache: CacheBudget = CacheBudget()
 
 
 class RunnerInfo(msgspec.Struct, frozen=True):
-    """What a runner says when it is ready; sizes in bytes, ``load`` in seconds."""
+    """What a runner says when it is ready; sizes in bytes, ``load`` in seconds.
+
+    ``can_fill``: its vocabulary has the tokens around a gap in a text.
+    """
 
     n_ctx: int
     n_ctx_train: int
@@ -52,6 +68,15 @@ class RunnerInfo(msgspec.Struct, frozen=True):
     size_device: int
     load: float
     pid: int
+    can_fill: bool = False
+
+
+class CachedTokens(msgspec.Struct, frozen=True):
+    """Prompt tokens that a runner found instead of computing them, by where they were."""
+
+    device: int = 0
+    host: int = 0
+    disk: int = 0
 
 
 class LoadedModel(msgspec.Struct, frozen=True):
@@ -62,3 +87,4 @@ class LoadedModel(msgspec.Struct, frozen=True):
     expires_at: float | None
     users: int
     state: str
+    cached: CachedTokens = CachedTokens()

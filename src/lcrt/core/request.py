@@ -2,6 +2,7 @@
 
 import msgspec
 
+from lcrt.core.format import Format
 from lcrt.core.message import Message
 from lcrt.core.options import Options
 
@@ -11,15 +12,17 @@ class InferenceRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``prompt`` is text for the tokenizer as it is; ``messages`` are rendered through the model's
     template by the runner. ``context`` is put in front of the rendered prompt, as text.
-    ``tools`` and ``format`` are JSON texts. ``n_logprobs``: -1 none, 0 the token's own, n also
-    the n best alternatives.
+    ``template`` is the model's Go template, empty when the one of its file speaks for it.
+    ``tools`` is a JSON text, ``format`` what the answer must look like. ``n_logprobs``: -1 none,
+    0 the token's own, n also the n best alternatives.
     """
 
     messages: tuple[Message, ...] = ()
     prompt: str | None = None
+    template: str = ""
     context: tuple[int, ...] = ()
     tools: bytes | None = None
-    format: bytes | None = None
+    format: Format | None = None
     think: bool | str | None = None
     options: Options = Options()
     truncate: bool = True

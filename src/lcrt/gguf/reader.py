@@ -67,7 +67,7 @@ class TensorInfo(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True):
-    """Everything in front of the weights."""
+    """Everything in front of the weights; ``spans`` says from where to where each value lies, its type included."""
 
     path: Path
     version: int
@@ -75,6 +75,14 @@ class Header(msgspec.Struct, frozen=True):
     tensors: tuple[TensorInfo, ...]
     data_offset: int
     file_size: int
+    spans: dict[str, tuple[int, int]] = {}
+
+    def raw(self, key: str) -> bytes:
+        """Read the value under a key, which must be there, as it stands in the file."""
+        start, end = self.spans[key]
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return file.read(end - start)
 
     def array(self, key: str) -> list[Scalar]:
         """Read the array under ``key`` from the file; empty when there is none."""
@@ -202,6 +210,7 @@ class _Parser:
     def __init__(self, cursor: _Cursor) -> None:
         self._in = cursor
         self._text_left = _MAX_TEXT_LEN
+        self._spans: dict[str, tuple[int, int]] = {}
 
     def header(self) -> Header:
         version = self._version()
@@ -216,7 +225,7 @@ class _Parser:
         for tensor in tensors:
             if data_offset + tensor.offset + tensor.size > self._in.size:
                 self._in.fail(f"tensor {tensor.name} lies beyond its end")
-        return Header(self._in.path, version, metadata, tensors, data_offset, self._in.size)
+        return Header(self._in.path, version, metadata, tensors, data_offset, self._in.size, self._spans)
 
     def _version(self) -> int:
         if self._in.size < len(MAGIC) or self._in.take(len(MAGIC)) != MAGIC:
@@ -242,7 +251,9 @@ class _Parser:
             key = self._text(_MAX_KEY_LEN, "a key")
             if key in metadata:
                 self._in.fail(f"key {key} comes twice")
+            start = self._in.pos
             metadata[key] = self._value(key)
+            self._spans[key] = (start, self._in.pos)
         return metadata
 
     def _kind(self, key: str) -> ValueType:

@@ -21,8 +21,8 @@ from lcrt.store.manifest import Manifest
 from lcrt.store.store import Store
 
 _LOG = logging.getLogger("lcrt.modelfile")
-_MAX_DESCRIPTIONS = 512
-_MAX_FACTS = 512
+_MAX_DESCRIPTIONS = 2048
+_MAX_FACTS = 2048
 _MAX_HEADERS = 8
 
 _T = TypeVar("_T")
@@ -55,13 +55,15 @@ class Catalog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._listing = threading.Lock()
         self._descriptions = _Recent[Description](_MAX_DESCRIPTIONS)
         self._facts = _Recent[GgufFacts](_MAX_FACTS)
         self._headers = _Recent[Header](_MAX_HEADERS)
 
     def models(self) -> list[Description]:
         """Describe all models, the latest changed first; a damaged one is there with less to say."""
-        return [self._describe_anyway(manifest) for manifest in self._store.models()]
+        with self._listing:
+            return [self._describe_anyway(manifest) for manifest in self._store.models()]
 
     def find(self, name: ModelName) -> Description | None:
         """Describe a model, None when it does not exist; StoreError or ModelFormatError when it is damaged."""

@@ -6,6 +6,7 @@ before the manifest is written, and no lock is held between two steps of the gen
 generator that is given up: until then it keeps its blobs from being deleted.
 """
 
+import logging
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -22,13 +23,14 @@ from lcrt.gguf.types import FILE_TYPES
 from lcrt.modelfile.detect import detect_family
 from lcrt.modelfile.info import apply_info
 from lcrt.modelfile.layerlist import LayerList, encode_plain, encode_sorted
-from lcrt.modelfile.template import TemplateError, scan
+from lcrt.modelfile.template import PLAIN_TEMPLATE, TemplateError, scan
 from lcrt.store import layers
 from lcrt.store.digest import parse_digest
 from lcrt.store.layers import ModelConfig, parse_config
 from lcrt.store.store import Store
 from lcrt.units import human_number
 
+_LOG = logging.getLogger("lcrt.modelfile")
 _MEDIA_TYPES = {
     FileKind.MODEL: layers.MODEL,
     FileKind.ADAPTER: layers.ADAPTER,
@@ -172,6 +174,7 @@ class _Builder:
         if request.template:
             _check_template(request.template)
             self.list.replace(request.template.encode(), layers.TEMPLATE, layers.PROMPT)
+            self._warn_of_template(request)
         if request.system:
             self.list.replace(request.system.encode(), layers.SYSTEM)
         for text in request.license:
@@ -193,6 +196,14 @@ class _Builder:
     def config_blob(self) -> bytes:
         """Write the config."""
         return msgspec.json.encode(self._config)
+
+    def _warn_of_template(self, request: CreateRequest) -> None:
+        """Say what will come of a template that is kept and cannot be rendered."""
+        if request.template.strip() == PLAIN_TEMPLATE:
+            return
+        has_other = any(keys.chat_template(header) for header in self._headers)
+        what = "the one in the GGUF file is used instead" if has_other else "chats with it are refused"
+        _LOG.warning("the template of %s cannot be rendered by this version: %s", request.model, what)
 
     def _check_kind(self, files: dict[str, str]) -> None:
         """Tell GGUF from other files by name, else by content."""

@@ -61,6 +61,11 @@ class Description(msgspec.Struct, frozen=True):
     adapters: tuple[str, ...] = ()
     draft: str = ""
 
+    @property
+    def uses_jinja(self) -> bool:
+        """Whether the GGUF's own template speaks for the model."""
+        return bool(self.jinja_template) and self.template == self.jinja_template
+
     def spec(self) -> ModelSpec:
         """Say what the scheduler and a runner need."""
         return ModelSpec(
@@ -68,7 +73,7 @@ class Description(msgspec.Struct, frozen=True):
             path=self.model,
             digest=self.digest,
             size=self.model_size,
-            template=self.go_template,
+            template="" if self.uses_jinja else self.go_template,
             adapters=self.adapters,
             projectors=self.projectors,
             capabilities=self.capabilities,

@@ -3,8 +3,9 @@
 import msgspec
 
 from lcrt.store import layers
+from lcrt.store.holds import Hold
 from lcrt.store.layers import Layer
-from lcrt.store.store import Hold, Store
+from lcrt.store.store import Store
 
 _ESCAPES = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"))
 

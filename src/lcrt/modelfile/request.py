@@ -14,6 +14,7 @@ from lcrt.core.request import CreateRequest
 from lcrt.errors import InvalidRequest
 from lcrt.modelfile.parameters import DEPRECATED, STOP, parse_parameters
 from lcrt.modelfile.parse import Command
+from lcrt.modelfile.template import PLAIN_TEMPLATE
 
 _VERSION = re.compile(r"\d+(\.\d+(\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?)?)?")
 _WEIGHTS = (
@@ -70,8 +71,18 @@ def plan(commands: Iterable[Command], directory: Path, model: str = "", quantize
         requires=_version(values.get("requires", "")),
     )
     adapters = _files(_existing(directory, values["adapter"])) if "adapter" in values else {}
-    deprecated = dict.fromkeys(name for name, _ in pairs if name in DEPRECATED and name != STOP)
-    return Plan(request, files, adapters, tuple(f"parameter {name} is deprecated" for name in deprecated))
+    return Plan(request, files, adapters, (*_deprecated(pairs), *_unrendered(request.template)))
+
+
+def _deprecated(pairs: list[tuple[str, str]]) -> list[str]:
+    names = dict.fromkeys(name for name, _ in pairs if name in DEPRECATED and name != STOP)
+    return [f"parameter {name} is deprecated" for name in names]
+
+
+def _unrendered(template: str) -> list[str]:
+    if template.strip() in ("", PLAIN_TEMPLATE):
+        return []
+    return ["TEMPLATE is kept, but this version cannot render it: the template in the GGUF file is used, if it has one"]
 
 
 def _message(command: Command) -> Message:

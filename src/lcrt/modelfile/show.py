@@ -10,10 +10,10 @@ from lcrt.gguf.reader import ArrayRef, Header
 from lcrt.modelfile.describe import Description
 from lcrt.modelfile.parameters import flatten
 from lcrt.modelfile.parse import Command, write_modelfile
+from lcrt.modelfile.template import PLAIN_TEMPLATE
 
 _HIDDEN = frozenset({keys.NAME, keys.CHAT_TEMPLATE})
 _HEAD = '# Modelfile written by "lcrt show"\n# To build on this model, put this in place of FROM:\n# FROM {}\n\n'
-_NO_TEMPLATE = "{{ .Prompt }}"
 
 
 class TensorRow(msgspec.Struct, frozen=True):
@@ -26,7 +26,7 @@ class TensorRow(msgspec.Struct, frozen=True):
 
 def shown_template(description: Description) -> str:
     """Pick the template's text; a model without one just gets the prompt."""
-    return description.template or _NO_TEMPLATE
+    return description.template or PLAIN_TEMPLATE
 
 
 def parameters_text(parameters: Mapping[str, object]) -> str:
@@ -35,12 +35,16 @@ def parameters_text(parameters: Mapping[str, object]) -> str:
 
 
 def modelfile_text(description: Description, system: str = "", options: Mapping[str, object] | None = None) -> str:
-    """Write the Modelfile that would make this model again, with another system text or further options."""
+    """Write the Modelfile that would make this model again, with another system text or further options.
+
+    The template of a GGUF stays there: as a TEMPLATE it would be read as one in Go's language.
+    """
     fixed = [("model", description.model or description.name.short)]
     fixed += [("adapter", path) for path in description.adapters]
     fixed += [("draft", description.draft)] if description.draft else []
     fixed += [("model", path) for path in description.projectors]
-    fixed.append(("template", description.go_template or shown_template(description)))
+    if description.go_template or not description.jinja_template:
+        fixed.append(("template", description.go_template or PLAIN_TEMPLATE))
     optional = {
         "system": system or description.system,
         "renderer": description.config.renderer or "",

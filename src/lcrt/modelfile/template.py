@@ -6,6 +6,9 @@ from typing import NoReturn
 
 import msgspec
 
+PLAIN_TEMPLATE = "{{ .Prompt }}"
+"""The one that needs no interpreter: the prompt as it is."""
+
 _TOKEN = re.compile(
     r"""\s*(?:
     (?P<string>"(?:\\.|[^"\\\n])*"|`[^`]*`|'(?:\\.|[^'\\\n])+')

@@ -14,7 +14,7 @@ from lcrt.core.model import LoadRequest, RunnerInfo
 from lcrt.errors import Cancelled, LcrtError, LoadError
 from lcrt.runner.failure import failure_of
 from lcrt.runner.frames import FrameReader, FrameWriter, FromRunner, Load, LoadFailed, Progress, Ready, to_runner
-from lcrt.runner.job import Engine, Vocab
+from lcrt.runner.job import Answerer, Engine, Vocab
 from lcrt.runner.logprobs import Logprobs
 from lcrt.runner.loop import RECEIVE_LEN, RunnerLoop
 from lcrt.runner.pipeline import Pipeline
@@ -32,6 +32,7 @@ class Loaded(msgspec.Struct, frozen=True):
     vocab: Vocab
     pipeline: Pipeline
     info: RunnerInfo
+    answerer: Answerer | None = None
 
 
 Loader = Callable[[LoadRequest, Callable[[float], bool]], Loaded]
@@ -102,7 +103,9 @@ def serve(sock: socket.socket, load: Loader) -> int:
     except OSError:
         return 0
     sock.settimeout(0)
-    RunnerLoop(sock, loaded.engine, loaded.pipeline, Logprobs(loaded.vocab)).run()
+    loop = RunnerLoop(sock, loaded.engine, loaded.pipeline, Logprobs(loaded.vocab), loaded.answerer)
+    signal.signal(signal.SIGTERM, lambda *_: loop.end())
+    loop.run()
     return 0
 
 

@@ -11,11 +11,14 @@ import anyio
 import msgspec
 
 from lcrt.core.event import Failure, Finish, Usage
-from lcrt.core.model import LoadRequest, RunnerInfo
+from lcrt.core.model import CachedTokens, LoadRequest, RunnerInfo
+from lcrt.core.question import Question, Refused, Reply
 from lcrt.core.request import InferenceRequest
-from lcrt.errors import LoadError, RunnerDied
+from lcrt.errors import LoadError, RunnerDied, RunnerGone
 from lcrt.runner.failure import error_of
 from lcrt.runner.frames import (
+    Answers,
+    Ask,
     Cancel,
     Events,
     FrameReader,
@@ -52,6 +55,8 @@ class RunnerClient(asyncio.Protocol):
         self._writer = FrameWriter()
         self._reader: FrameReader[FromRunner] = FrameReader(from_runner)
         self._streams: dict[int, Stream] = {}
+        self._questions: dict[int, asyncio.Future[Reply]] = {}
+        self._cached = CachedTokens()
         self._next_id = 1
         self._ready: asyncio.Future[RunnerInfo] = asyncio.get_running_loop().create_future()
         self._on_progress: Callable[[float], None] | None = None
@@ -90,11 +95,36 @@ class RunnerClient(asyncio.Protocol):
         self._next_id += 1
         stream = Stream(lambda: self._forget(number))
         if self._lost.is_set():
-            stream.feed(_died())
+            stream.feed(_died(stream))
             return stream
         self._streams[number] = stream
         self._send(Submit(number, request))
         return stream
+
+    async def ask(self, question: Question) -> Reply:
+        """Ask for something else than a generation. Raises the ``LcrtError`` that the runner names.
+
+        Cancelling this cancels the question.
+        """
+        if self._lost.is_set():
+            raise RunnerGone(DIED_TEXT)
+        number = self._next_id
+        self._next_id += 1
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._questions[number] = answer
+        self._send(Ask(number, question))
+        try:
+            reply = await answer
+        finally:
+            if self._questions.pop(number, None) is not None:
+                self._send(Cancel(number))
+        if isinstance(reply, Refused):
+            raise error_of(reply.error)
+        return reply
+
+    def cached(self) -> CachedTokens:
+        """What the runner found of the prompts of requests that have ended."""
+        return self._cached
 
     async def stop(self, grace: float) -> None:
         """Ask the process to end; after ``grace`` seconds, or at once while it loads, make it."""
@@ -158,7 +188,11 @@ class RunnerClient(asyncio.Protocol):
         self._on_lost()
         streams, self._streams = self._streams, {}
         for stream in streams.values():
-            stream.feed(_died())
+            stream.feed(_died(stream))
+        questions, self._questions = self._questions, {}
+        for question in questions.values():
+            if not question.done():
+                question.set_exception(RunnerGone(DIED_TEXT))
         if not self._ready.done():
             self._ready.set_exception(RunnerDied(DIED_TEXT))
             self._ready.exception()
@@ -166,6 +200,11 @@ class RunnerClient(asyncio.Protocol):
     def _handle(self, frame: FromRunner) -> None:
         if isinstance(frame, Events):
             self._dispatch(frame)
+        elif isinstance(frame, Answers):
+            for number, reply in frame.items:
+                question = self._questions.pop(number, None)
+                if question is not None and not question.done():
+                    question.set_result(reply)
         elif isinstance(frame, Progress):
             if self._on_progress is not None:
                 self._on_progress(frame.fraction)
@@ -183,12 +222,20 @@ class RunnerClient(asyncio.Protocol):
             if stream is None:
                 continue
             stream.feed(event)
+            if isinstance(event, Finish):
+                self._cached = _with(self._cached, event.usage)
             if stream.closed:
                 streams.pop(number, None)
 
 
-def _died() -> Finish:
-    return Finish("error", Usage(), error=Failure(RunnerDied.__name__, DIED_TEXT))
+def _with(cached: CachedTokens, usage: Usage) -> CachedTokens:
+    on_device = usage.n_cached - usage.n_host - usage.n_disk
+    return CachedTokens(cached.device + on_device, cached.host + usage.n_host, cached.disk + usage.n_disk)
+
+
+def _died(stream: Stream) -> Finish:
+    kind = RunnerDied if stream.begun else RunnerGone
+    return Finish("error", Usage(), error=Failure(kind.__name__, DIED_TEXT))
 
 
 def _reap(process: subprocess.Popen[bytes], patience: float) -> str:

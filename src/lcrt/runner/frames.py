@@ -6,6 +6,7 @@ import msgspec
 
 from lcrt.core.event import Event, Failure
 from lcrt.core.model import LoadRequest, RunnerInfo
+from lcrt.core.question import Question, Reply
 from lcrt.core.request import InferenceRequest
 
 HEADER_LEN = 4
@@ -35,6 +36,13 @@ class Shutdown(msgspec.Struct, frozen=True, tag=4, array_like=True):
     """End now; whatever still runs is cancelled."""
 
 
+class Ask(msgspec.Struct, frozen=True, tag=5, array_like=True):
+    """One question; its ``id`` is among those of the requests."""
+
+    id: int
+    question: Question
+
+
 class Progress(msgspec.Struct, frozen=True, tag=1, array_like=True):
     """The part of the load that is done, 0 to 1."""
 
@@ -59,8 +67,14 @@ class Events(msgspec.Struct, frozen=True, tag=4, array_like=True):
     items: list[tuple[int, Event]]
 
 
-ToRunner = Load | Submit | Cancel | Shutdown
-FromRunner = Progress | Ready | LoadFailed | Events
+class Answers(msgspec.Struct, frozen=True, tag=5, array_like=True):
+    """Answers with the ids of their questions."""
+
+    items: list[tuple[int, Reply]]
+
+
+ToRunner = Load | Submit | Cancel | Shutdown | Ask
+FromRunner = Progress | Ready | LoadFailed | Events | Answers
 
 to_runner: msgspec.msgpack.Decoder[ToRunner] = msgspec.msgpack.Decoder(ToRunner)
 from_runner: msgspec.msgpack.Decoder[FromRunner] = msgspec.msgpack.Decoder(FromRunner)

@@ -7,6 +7,7 @@ import msgspec
 
 from lcrt.core.event import Usage
 from lcrt.core.options import Sampling
+from lcrt.core.question import Question, Reply
 
 FinishKind = Literal["stop", "length", "cancel", "error"]
 
@@ -15,6 +16,7 @@ class Job(msgspec.Struct, frozen=True):
     """Everything decided: the prompt's tokens, limits, sampling with a seed, stop strings.
 
     ``prompt`` is the prompt before it was cut, for requests that want their context back.
+    ``grammar`` is the state of what the answer may say; the engine takes it over.
     """
 
     tokens: Sequence[int]
@@ -27,6 +29,7 @@ class Job(msgspec.Struct, frozen=True):
     n_logprobs: int = -1
     ignore_eog: bool = False
     prompt: Sequence[int] | None = None
+    grammar: object = None
 
 
 class Step(Protocol):
@@ -81,6 +84,25 @@ class Vocab(Protocol):
 
     def piece(self, token: int) -> bytes:
         """The bytes of one token, control tokens written out."""
+
+
+class Answerer(Protocol):
+    """Answers questions that are no generations. One thread."""
+
+    def fileno(self) -> int:
+        """Readable when answers wait."""
+
+    def ask(self, number: int, question: Question) -> None:
+        """Start on a question."""
+
+    def cancel(self, number: int) -> None:
+        """Nobody waits for the answer any more. Unknown numbers are ignored."""
+
+    def take(self) -> Sequence[tuple[int, Reply]]:
+        """Answers since the last call."""
+
+    def close(self) -> None:
+        """Stop; what is not answered is dropped."""
 
 
 class Engine(Protocol):

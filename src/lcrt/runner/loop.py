@@ -4,6 +4,7 @@ Three descriptors: the socket, the engine, the workers. Nothing here waits for a
 When the daemon does not read, events stay in a bounded buffer, then in the engine's ring.
 """
 
+import contextlib
 import logging
 import selectors
 import socket
@@ -15,8 +16,19 @@ import msgspec
 from lcrt.core.event import Event, Failure, Finish, Rendered, Start, Text, TokenLogprob, Usage
 from lcrt.errors import LcrtError
 from lcrt.runner.failure import failure_of
-from lcrt.runner.frames import Cancel, Events, FrameReader, FrameWriter, Shutdown, Submit, ToRunner, to_runner
-from lcrt.runner.job import Engine, Job, Step
+from lcrt.runner.frames import (
+    Answers,
+    Ask,
+    Cancel,
+    Events,
+    FrameReader,
+    FrameWriter,
+    Shutdown,
+    Submit,
+    ToRunner,
+    to_runner,
+)
+from lcrt.runner.job import Answerer, Engine, Job, Step
 from lcrt.runner.logprobs import Logprobs
 from lcrt.runner.pipeline import Pipeline
 from lcrt.runner.worker import Workers
@@ -47,11 +59,19 @@ class Running(msgspec.Struct):
 class RunnerLoop:
     """Serves one socket until it closes or a Shutdown comes."""
 
-    def __init__(self, sock: socket.socket, engine: Engine, pipeline: Pipeline, logprobs: Logprobs) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        engine: Engine,
+        pipeline: Pipeline,
+        logprobs: Logprobs,
+        answerer: Answerer | None = None,
+    ) -> None:
         self._sock = sock
         self._engine = engine
         self._pipeline = pipeline
         self._logprobs = logprobs
+        self._answerer = answerer
         self._workers: Workers[Submit, Prepared] = Workers(self._prepare, N_WORKERS)
         self._running: dict[int, Running] = {}
         self._held: deque[int] = deque()
@@ -64,6 +84,8 @@ class RunnerLoop:
         self._selector.register(sock, selectors.EVENT_READ, self._on_socket)
         self._selector.register(self._workers, selectors.EVENT_READ, self._on_prepared)
         self._selector.register(engine, selectors.EVENT_READ, self._on_engine)
+        if answerer is not None:
+            self._selector.register(answerer, selectors.EVENT_READ, self._on_answers)
         self._draining = True
         self._blocked = False
 
@@ -75,6 +97,13 @@ class RunnerLoop:
             self._send_events()
         self._selector.close()
         self._engine.close()
+        if self._answerer is not None:
+            self._answerer.close()
+
+    def end(self) -> None:
+        """Have ``run`` return soon, as if the daemon were gone; for signal handlers."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RD)
 
     def _on_socket(self) -> None:
         if self._blocked:
@@ -97,6 +126,9 @@ class RunnerLoop:
             wanted: list[int] | None = [] if request.want_context else None
             self._running[frame.id] = Running(max(request.n_logprobs, 0), tokens=wanted)
             self._workers.put(frame)
+        elif isinstance(frame, Ask):
+            if self._answerer is not None:
+                self._answerer.ask(frame.id, frame.question)
         elif isinstance(frame, Cancel):
             self._cancel(frame.id)
         elif isinstance(frame, Shutdown):
@@ -105,6 +137,8 @@ class RunnerLoop:
     def _cancel(self, number: int) -> None:
         running = self._running.get(number)
         if running is None:
+            if self._answerer is not None:
+                self._answerer.cancel(number)
             return
         if running.job is None:
             running.cancelled = True
@@ -150,6 +184,12 @@ class RunnerLoop:
             except LcrtError as error:
                 self._end(number, Finish("error", Usage(), error=failure_of(error)))
             self._held.popleft()
+
+    def _on_answers(self) -> None:
+        if self._answerer is not None and (answers := self._answerer.take()):
+            self._writer.append(self._out, Answers(list(answers)))
+            if not self._blocked:
+                self._flush()
 
     def _on_engine(self) -> None:
         for step in self._engine.events():

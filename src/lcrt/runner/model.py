@@ -5,19 +5,24 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from lcrt.chat.render import MissingTemplate, Template, choose_template
+import msgspec
+
+from lcrt.chat.render import JinjaTemplate, MissingTemplate, ModelTemplate, Template
 from lcrt.core.model import LoadRequest, RunnerInfo
 from lcrt.core.options import LoadOptions
-from lcrt.errors import BusyError, LcrtError, UnsupportedModel
+from lcrt.errors import BusyError, LcrtError, OutOfMemory, UnsupportedModel
 from lcrt.native import runtime
 from lcrt.native.chat import Chat
 from lcrt.native.engine import Engine
 from lcrt.native.model import Model
 from lcrt.native.values import ContextParams, EngineParams, ModelInfo, ModelParams
+from lcrt.runner.cache import cache_params, store_and_close, warn_of_trouble
 from lcrt.runner.child import Loaded
+from lcrt.runner.grammar import Grammars
 from lcrt.runner.job import Job, Step
 from lcrt.runner.pipeline import Pipeline
-from lcrt.runner.sizes import context_length, share
+from lcrt.runner.questions import answerer_for, load_embedder
+from lcrt.runner.sizes import context_length, halved, share
 
 log = logging.getLogger("lcrt.runner")
 
@@ -29,7 +34,6 @@ class NativeEngine:
         self._engine = engine
         self.fileno = engine.fileno
         self.cancel = engine.cancel
-        self.close = engine.close
 
     def submit(self, number: int, job: Job) -> bool:
         """See ``lcrt.runner.job.Engine``."""
@@ -45,6 +49,7 @@ class NativeEngine:
                 n_logprobs=job.n_logprobs,
                 ignore_eog=job.ignore_eog,
                 stops=job.stops,
+                grammar=job.grammar,
             )
         except BusyError:
             return False
@@ -53,6 +58,10 @@ class NativeEngine:
     def events(self) -> Sequence[Step]:
         """See ``lcrt.runner.job.Engine``."""
         return self._engine.events()
+
+    def close(self) -> None:
+        """See ``lcrt.runner.job.Engine``; what sequences hold is stored."""
+        store_and_close(self._engine)
 
 
 def load_model(request: LoadRequest, progress: Callable[[float], bool]) -> Loaded:
@@ -65,9 +74,8 @@ def load_model(request: LoadRequest, progress: Callable[[float], bool]) -> Loade
         raise UnsupportedModel("adapters are not supported by this version")
     model = Model(spec.path, _model_params(options), progress=progress)
     if model.info.embedding or not model.info.has_decoder:
-        raise UnsupportedModel("this model makes embeddings and no text")
-    context = _context_params(request, model.info)
-    engine = Engine(model, context, EngineParams(n_slots=context.n_parallel, latency_target=request.latency_target))
+        return load_embedder(model, request, started)
+    context, engine = _start(model, request)
     info = RunnerInfo(
         n_ctx=context.n_ctx,
         n_ctx_train=model.info.n_ctx_train,
@@ -77,9 +85,38 @@ def load_model(request: LoadRequest, progress: Callable[[float], bool]) -> Loade
         size_device=engine.info.size_device,
         load=time.monotonic() - started,
         pid=os.getpid(),
+        can_fill=model.vocab.fill is not None,
     )
-    pipeline = Pipeline(model.vocab, _template(model, spec.template), context.n_ctx)
-    return Loaded(NativeEngine(engine), model.vocab, pipeline, info)
+    pipeline = Pipeline(model.vocab, ModelTemplate(_jinja_template(model)), context.n_ctx, Grammars(model))
+    return Loaded(NativeEngine(engine), model.vocab, pipeline, info, answerer_for(model, request, pipeline))
+
+
+def _start(model: Model, request: LoadRequest) -> tuple[ContextParams, Engine]:
+    """Make the engine; when memory is short, once more with half of what can be given up."""
+    context = _context_params(request, model.info)
+    try:
+        return context, _engine(model, context, request)
+    except OutOfMemory as error:
+        is_named = bool(request.options.num_ctx or request.context_length)
+        smaller = halved(context.n_ctx, context.n_parallel, context.kv_cells_max, keep_ctx=is_named)
+        if smaller is None:
+            raise
+        log.warning("%s: trying again with %d tokens for each of %d slots, %d in all", error, *smaller)
+    n_ctx, n_slots, n_cells = smaller
+    context = msgspec.structs.replace(context, n_ctx=n_ctx, n_parallel=n_slots, kv_cells_max=n_cells)
+    return context, _engine(model, context, request)
+
+
+def _engine(model: Model, context: ContextParams, request: LoadRequest) -> Engine:
+    params = EngineParams(
+        n_slots=context.n_parallel,
+        latency_target=request.latency_target,
+        wake_interval=request.stream_interval,
+        cache=cache_params(request, context),
+    )
+    engine = Engine(model, context, params)
+    warn_of_trouble(engine, request.cache.directory)
+    return engine
 
 
 def _model_params(options: LoadOptions) -> ModelParams:
@@ -111,12 +148,12 @@ def _cell_size(info: ModelInfo) -> int:
     return info.n_layer * info.n_head_kv * head_size * 2 * 2
 
 
-def _template(model: Model, go_template: str) -> Template:
+def _jinja_template(model: Model) -> Template | None:
     """A template that cannot be read does not stop a model from completing raw prompts."""
     if model.chat_template is None:
-        return choose_template(None, go_template)
+        return None
     try:
-        return choose_template(Chat(model), go_template)
+        return JinjaTemplate(Chat(model))
     except LcrtError as error:
         log.warning("the chat template cannot be used: %s", error)
         return MissingTemplate(f"the model's chat template cannot be used: {error.message}")

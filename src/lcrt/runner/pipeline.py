@@ -1,18 +1,20 @@
 """From a request to a job: the only file that knows the order of the stages.
 
-fit -> render -> tokenise -> cut -> job. Any thread; nothing here waits for the engine.
+fit -> render -> tokenise -> cut -> grammar -> job. Any thread; nothing here waits for the engine.
 """
 
 import secrets
 from array import array
 from collections.abc import Sequence
 from itertools import chain
+from typing import Protocol
 
 import msgspec
 
 from lcrt.chat.fit import cut, fit
 from lcrt.chat.render import Conversation, Prompt, Template
 from lcrt.core.event import Rendered
+from lcrt.core.format import Format
 from lcrt.core.message import Message
 from lcrt.core.options import Options, Sampling
 from lcrt.core.request import InferenceRequest
@@ -24,22 +26,30 @@ TOO_LONG_TEXT = (
     "adjust the context length in settings, or use a model with a longer context length"
 )
 NO_MEDIA_TEXT = "Multimodal data provided, but model does not support multimodal requests."
-NO_FORMAT_TEXT = "structured output (`format`) is not available in this version"
+NO_FORMAT_TEXT = "structured output (`format`) is not available for this model"
 CONTEXTS_MAX = 10
 SEED_MASK = (1 << 64) - 1
+
+
+class Compiler(Protocol):
+    """Makes grammars of formats. Any thread."""
+
+    def compile(self, wanted: Format, prompt: Prompt, *, think: bool) -> object:
+        """A grammar for one answer to this prompt. Raises ``InvalidGrammar``."""
 
 
 class Pipeline:
     """The stages before the engine, for one loaded model with ``n_ctx`` positions per request."""
 
-    def __init__(self, vocab: Vocab, template: Template, n_ctx: int) -> None:
+    def __init__(self, vocab: Vocab, template: Template, n_ctx: int, grammars: Compiler | None = None) -> None:
         self._vocab = vocab
         self._template = template
         self._n_ctx = n_ctx
+        self._grammars = grammars
 
     def prepare(self, request: InferenceRequest) -> Job | Rendered:
         """Decide everything about a request. Raises the ``LcrtError`` that says why it cannot be answered."""
-        if request.format:
+        if request.format is not None and self._grammars is None:
             raise NotSupported(NO_FORMAT_TEXT)
         if any(message.images for message in request.messages):
             raise InvalidRequest(NO_MEDIA_TEXT)
@@ -79,7 +89,7 @@ class Pipeline:
         return self._render(request, messages), None
 
     def _render(self, request: InferenceRequest, messages: Sequence[Message]) -> Prompt:
-        return self._template.render(Conversation(messages, request.tools, bool(request.think)))
+        return self._template.render(Conversation(messages, request.tools, bool(request.think), request.template))
 
     def _job(self, request: InferenceRequest, prompt: Prompt, tokens: Sequence[int]) -> Job:
         options = request.options
@@ -97,7 +107,13 @@ class Pipeline:
             n_logprobs=request.n_logprobs,
             ignore_eog=options.ignore_eos,
             prompt=tokens if request.want_context else None,
+            grammar=self._grammar(request, prompt),
         )
+
+    def _grammar(self, request: InferenceRequest, prompt: Prompt) -> object:
+        if request.format is None or self._grammars is None:
+            return None
+        return self._grammars.compile(request.format, prompt, think=bool(request.think))
 
     def _shorten(self, request: InferenceRequest, tokens: Sequence[int], n_keep: int) -> Sequence[int]:
         n_tokens = len(tokens)

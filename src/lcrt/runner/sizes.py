@@ -33,3 +33,13 @@ def share(n_parallel: int, n_ctx: int, cell_size: int) -> tuple[int, int]:
     if N_SLOTS_WHOLE * n_ctx * cell_size <= KV_SIZE_AUTO:
         return N_SLOTS_WHOLE, N_SLOTS_WHOLE * n_ctx
     return N_SLOTS_POOL, min(N_SLOTS_POOL * n_ctx, max(n_ctx, N_CELLS_POOL))
+
+
+def halved(n_ctx: int, n_slots: int, n_cells: int, *, keep_ctx: bool) -> tuple[int, int, int] | None:
+    """Context, slots and cells of a second try after one that had no room; None when nothing can give way.
+
+    Slots go before the length of a context, which stays what it is with ``keep_ctx``.
+    """
+    cells = max(n_cells // 2, n_ctx if keep_ctx else NUM_CTX_MIN)
+    smaller = min(n_ctx, cells), max(n_slots // 2, 1), cells
+    return smaller if cells < n_cells else None

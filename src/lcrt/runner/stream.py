@@ -18,12 +18,13 @@ class Stream:
     """Batches of events; ends after a ``Finish`` or ``Rendered``.
 
     The runner's side calls ``feed`` and never waits. One consumer iterates; leaving the context
-    before the end cancels the request.
+    before the end cancels the request. ``begun``: something has been said of it.
     """
 
-    __slots__ = ("_cancel", "_ended", "_events", "_len", "_waiter", "closed")
+    __slots__ = ("_cancel", "_ended", "_events", "_len", "_waiter", "begun", "closed")
 
     def __init__(self, cancel: Callable[[], None]) -> None:
+        self.begun = False
         self.closed = False
         self._cancel = cancel
         self._events: deque[Event] = deque()
@@ -35,6 +36,7 @@ class Stream:
         """Queue an event. A consumer that is too far behind loses the request, with a reason."""
         if self.closed:
             return
+        self.begun = True
         self._events.append(event)
         self._len += event_len(event)
         if isinstance(event, Finish | Rendered):

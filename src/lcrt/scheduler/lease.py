@@ -7,6 +7,7 @@ from typing import Self
 
 from lcrt.core.event import Event
 from lcrt.core.model import ModelSpec, RunnerInfo
+from lcrt.core.question import Question, Reply
 from lcrt.core.request import InferenceRequest
 from lcrt.scheduler.state import Runner
 
@@ -30,6 +31,10 @@ class Lease:
         A failure comes as a ``Finish`` with an error. Leaving early cancels in the runner.
         """
         return self._runner.submit(request)
+
+    async def ask(self, question: Question) -> Reply:
+        """Ask for something else than a generation. Raises the ``LcrtError`` that says why there is no answer."""
+        return await self._runner.ask(question)
 
     def release(self) -> None:
         """Give it back; more than once does no harm."""

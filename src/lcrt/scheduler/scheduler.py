@@ -231,6 +231,8 @@ class Scheduler:
             flash_attention=settings.flash_attention,
             kv_cache_type=settings.kv_cache_type,
             latency_target=settings.latency_target,
+            stream_interval=settings.stream_interval,
+            cache=settings.cache,
         )
         log.info("loading %s", waiter.spec.name)
         self._effects.load(resident.serial, request)

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from lcrt.core.model import CacheBudget
+
 
 class SchedulerSettings(msgspec.Struct, frozen=True):
     """Times in seconds. ``keep_alive`` None is forever, ``load_timeout`` None waits for ever.
@@ -18,3 +20,5 @@ class SchedulerSettings(msgspec.Struct, frozen=True):
     flash_attention: bool | None = None
     kv_cache_type: str = "f16"
     latency_target: float = 0.1
+    stream_interval: float = 0.016
+    cache: CacheBudget = CacheBudget()

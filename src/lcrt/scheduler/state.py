@@ -3,8 +3,9 @@
 import asyncio
 from typing import Literal, Protocol
 
-from lcrt.core.model import LoadedModel, ModelSpec, RunnerInfo
+from lcrt.core.model import CachedTokens, LoadedModel, ModelSpec, RunnerInfo
 from lcrt.core.options import LoadOptions
+from lcrt.core.question import Question, Reply
 from lcrt.core.request import InferenceRequest
 from lcrt.runner.stream import Stream
 
@@ -16,6 +17,12 @@ class Runner(Protocol):
 
     def submit(self, request: InferenceRequest) -> Stream:
         """Start a request."""
+
+    def cached(self) -> CachedTokens:
+        """What it found of its prompts so far."""
+
+    async def ask(self, question: Question) -> Reply:
+        """Ask for something else than a generation."""
 
 
 class Resident:
@@ -49,7 +56,8 @@ class Resident:
             expires_at = wall + self.deadline - now
         elif self.session is not None:
             expires_at = wall + self.session
-        return LoadedModel(self.spec, self.info, expires_at, self.users, self.state)
+        cached = self.runner.cached() if self.runner is not None else CachedTokens()
+        return LoadedModel(self.spec, self.info, expires_at, self.users, self.state, cached)
 
 
 class Waiter:

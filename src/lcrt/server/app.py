@@ -45,6 +45,8 @@ class App:
             exchange.status = exchange.status or errors.status_of(error)
 
     async def _handle(self, route: Route, exchange: Exchange) -> None:
+        if route.dialect is not Dialect.OLLAMA and exchange.header(b"content-encoding").lower() == "zstd":
+            exchange.body.unpack = _unzstd
         try:
             await route.handler(self._services, exchange)
         except Cancelled:
@@ -54,6 +56,12 @@ class App:
         except Exception:  # noqa: BLE001 -- the door: no request takes the daemon down
             _LOG.exception("%s %s failed", exchange.method, exchange.path)
             await _fail(exchange, route.dialect, 500, errors.INTERNAL)
+
+
+def _unzstd(data: bytes) -> bytes:
+    from lcrt.server.zstd import unpack  # few clients compress, and the library is not small
+
+    return unpack(data)
 
 
 async def _fail(exchange: Exchange, dialect: Dialect, status: int, message: str) -> None:

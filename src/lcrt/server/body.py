@@ -12,10 +12,14 @@ Receive = Callable[[], Awaitable[Any]]
 
 
 class Body:
-    """What the client sends after its headers. ``declared`` is its announced length, None for chunked."""
+    """What the client sends after its headers. ``declared`` is its announced length, None for chunked.
+
+    ``unpack``, when set, decompresses what ``read`` has read.
+    """
 
     def __init__(self, receive: Receive, declared: int | None, limits: Limits) -> None:
         self.complete = declared == 0
+        self.unpack: Callable[[bytes], bytes] | None = None
         self._stalled = False
         self._receive = receive
         self._declared = declared
@@ -33,7 +37,8 @@ class Body:
             if size > limit:
                 raise TooLarge(f"request body is larger than {limit} bytes")
             parts.append(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        return await asyncio.to_thread(self.unpack, data) if self.unpack and data else data
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives."""
@@ -47,6 +52,8 @@ class Body:
 
     async def discard(self, at_most: int | None = None) -> bool:
         """Drop what is left, so that the client can read its answer; False when that took too much or too long."""
+        if at_most is not None and self._declared is not None and self._declared > at_most:
+            return self.complete
         size = 0
         with contextlib.suppress(TooSlow):
             async for part in self.chunks():

@@ -1,5 +1,6 @@
 """One generation, whatever the dialect: name to model, model to lease, events to bytes."""
 
+import logging
 import time
 from collections.abc import AsyncIterator
 from typing import Protocol
@@ -7,10 +8,12 @@ from typing import Protocol
 import msgspec
 
 from lcrt.core.event import Event, Finish, Rendered, Text, TokenLogprob
+from lcrt.core.format import Format
 from lcrt.core.message import Message
+from lcrt.core.model import ModelSpec
 from lcrt.core.name import ModelName, ModelRef, Source
 from lcrt.core.request import InferenceRequest
-from lcrt.errors import Cancelled, EngineError, InvalidRequest, LcrtError, NotFound, NotSupported
+from lcrt.errors import Cancelled, EngineError, InvalidRequest, LcrtError, NotFound, NotSupported, RunnerGone
 from lcrt.modelfile.describe import Description
 from lcrt.modelfile.template import TemplateError, scan
 from lcrt.runner.failure import error_of
@@ -19,6 +22,7 @@ from lcrt.server.services import Lease, Services, supported
 from lcrt.server.stream import Attended
 
 MAX_TOP_LOGPROBS = 20
+_LOG = logging.getLogger("lcrt.server")
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -112,14 +116,16 @@ def check_images(name: str, model: Description, messages: tuple[Message, ...]) -
         raise InvalidRequest(f'"{name}" takes text only, not images or audio')
 
 
-def check_format(raw: bytes) -> None:
-    """Tell a format from what is none; formats come in a later version."""
+def read_format(raw: bytes) -> Format | None:
+    """Tell a format from what is none."""
     if raw in (b"", b"null", b'""'):
-        return
-    if raw != b'"json"' and not raw.startswith(b"{"):
-        quoted = raw.decode("utf-8", "replace").replace("\\", "\\\\").replace('"', '\\"')
-        raise LcrtError(f'invalid format: "{quoted}"; expected "json" or a valid JSON Schema object')
-    raise NotSupported("structured output (`format`) is not available in this version")
+        return None
+    if raw == b'"json"':
+        return Format("json")
+    if raw.startswith(b"{"):
+        return Format("schema", raw.decode("utf-8", "replace"))
+    quoted = raw.decode("utf-8", "replace").replace("\\", "\\\\").replace('"', '\\"')
+    raise LcrtError(f'invalid format: "{quoted}"; expected "json" or a valid JSON Schema object')
 
 
 def check_template(source: str | None) -> None:
@@ -143,17 +149,27 @@ def with_model_messages(model: Description, messages: tuple[Message, ...]) -> tu
 
 async def load(services: Services, exchange: Exchange, plan: Plan) -> None:
     """Have the model in memory, nothing else."""
-    async with Attended(exchange), await _lease(services, plan) as lease:
+    async with Attended(exchange), await _lease(services, plan, plan.model.spec()) as lease:
         exchange.outcome = Outcome(plan.model.name.short, "load", load=lease.load_duration)
 
 
 async def run(services: Services, exchange: Exchange, plan: Plan, encoder: Encoder) -> None:
-    """Generate and send the answer. Errors before the first byte are raised."""
-    async with (
-        Attended(exchange),
-        await _lease(services, plan) as lease,
-        lease.generate(plan.request) as batches,
-    ):
+    """Generate and send the answer. Errors before the first byte are raised.
+
+    A runner that ends before it says anything of the request is replaced, once.
+    """
+    async with Attended(exchange):
+        try:
+            await _run(services, exchange, plan, encoder)
+        except RunnerGone:
+            _LOG.warning("the runner of %s is gone, its request goes to a new one", plan.model.name.short)
+            await _run(services, exchange, plan, encoder)
+
+
+async def _run(services: Services, exchange: Exchange, plan: Plan, encoder: Encoder) -> None:
+    spec = plan.model.spec()
+    request = msgspec.structs.replace(plan.request, template=spec.template) if spec.template else plan.request
+    async with await _lease(services, plan, spec) as lease, lease.generate(request) as batches:
         exchange.outcome = Outcome(plan.model.name.short, "cancel", load=lease.load_duration)
         if plan.stream and not plan.request.render_only:
             await _stream(exchange, batches, encoder)
@@ -161,10 +177,11 @@ async def run(services: Services, exchange: Exchange, plan: Plan, encoder: Encod
             await _collect(exchange, batches, encoder)
 
 
-async def _lease(services: Services, plan: Plan) -> Lease:
+async def _lease(services: Services, plan: Plan, spec: ModelSpec) -> Lease:
+    await services.verify_links(plan.model)
     options = plan.request.options.load
     keep_alive = -1.0 if plan.keep_alive == float("inf") else plan.keep_alive
-    return await services.models.acquire(plan.model.spec(), options, shift=plan.request.shift, keep_alive=keep_alive)
+    return await services.models.acquire(spec, options, shift=plan.request.shift, keep_alive=keep_alive)
 
 
 async def _stream(exchange: Exchange, batches: AsyncIterator[tuple[Event, ...]], encoder: Encoder) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import logging
 import math
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -15,17 +16,23 @@ from anyio.abc import TaskStatus
 
 from lcrt.config.address import Address
 from lcrt.config.settings import Settings
+from lcrt.core.model import CacheBudget
 from lcrt.errors import ConfigError
 from lcrt.modelfile.catalog import Catalog
+from lcrt.registry.options import from_settings
+from lcrt.registry.service import Registries
 from lcrt.scheduler.scheduler import Scheduler
 from lcrt.scheduler.settings import SchedulerSettings
 from lcrt.server.app import App
 from lcrt.server.connection import Listener
 from lcrt.server.limits import Limits, fit_to_files
+from lcrt.server.publish import publisher
 from lcrt.server.security import Guard
-from lcrt.server.services import Models, Services
+from lcrt.server.services import Models, Services, user_agent
+from lcrt.store.states import States
 from lcrt.store.store import Store
 
+CACHE_RAM_MAX = 8 << 30
 DRAIN_GRACE = 20.0
 """Seconds that running answers get after the first signal to stop."""
 
@@ -58,12 +65,14 @@ async def serve(
     The first signal lets running answers end, the second stops at once. ``on_listening`` is
     told the address, with the real port. ConfigError when it cannot be bound.
     """
-    limits = fit_to_files(limits or Limits())
+    limits = fit_to_files(limits or Limits(max_body=settings.max_body))
     sockets = bind(settings.host)
     address = Address(host=settings.host.host, port=sockets[0].getsockname()[1])
     scheduler = models or Scheduler(_scheduler_settings(settings))
-    store = Store(settings.models)
+    store = Store(settings.models, States(settings.cache_dir))
     services = Services(scheduler, store, Catalog(store), version, keep_old=settings.noprune)
+    options = from_settings(settings, user_agent(version))
+    services.registries = Registries(store, options, publish=publisher(store))
     guard = Guard(settings.origins, loopback=_is_loopback(sockets))
     listener = Listener(App(services, guard, limits), limits)
     if not settings.noprune:
@@ -74,6 +83,7 @@ async def serve(
             ending.callback(listener.stop)
             await tasks.start(scheduler.run)
             await listener.open(sockets)
+            tasks.start_soon(_get_to_know, services.catalog)
             _LOG.info("listening on %s", address)
             if on_listening is not None:
                 on_listening(address)
@@ -143,7 +153,16 @@ def _scheduler_settings(settings: Settings) -> SchedulerSettings:
         flash_attention=settings.flash_attention,
         kv_cache_type=settings.kv_cache_type,
         latency_target=settings.prefill_latency,
+        stream_interval=settings.stream_interval,
+        cache=CacheBudget(_cache_ram(settings.cache_ram), settings.cache_disk, str(settings.cache_dir)),
     )
+
+
+def _cache_ram(wanted: int | None) -> int:
+    """Take a tenth of the machine's memory when nothing else is wanted, up to a limit."""
+    if wanted is not None:
+        return wanted
+    return min(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 10, CACHE_RAM_MAX)
 
 
 def _finite(seconds: float) -> float | None:
@@ -167,6 +186,11 @@ def _signals(stop: anyio.Event, scope: anyio.CancelScope) -> Iterator[None]:
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
+
+
+async def _get_to_know(catalog: Catalog) -> None:
+    """Read all models once, so that the first list does not wait for it."""
+    await anyio.to_thread.run_sync(catalog.models, abandon_on_cancel=True)
 
 
 async def _watch_leash(fd: int, stop: anyio.Event) -> None:

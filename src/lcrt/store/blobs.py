@@ -1,9 +1,11 @@
 """Blobs: files named after their content, complete or not there at all.
 
 A blob is written under a temporary name in the same directory while its digest is computed, then
-synced and renamed, so that no crash leaves a wrong or half a blob under a digest's name.
+synced and renamed, so that no crash leaves a wrong or half a blob under a digest's name. The
+temporary file is locked while its writer lives, which tells it from one that a crash left behind.
 """
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -12,10 +14,13 @@ from typing import Self
 
 from lcrt.errors import InvalidRequest, StoreError
 from lcrt.store.digest import file_name, parse_digest
+from lcrt.store.failure import store_error
+from lcrt.store.locks import Claim, new_claim
 
-_FILE_MODE = 0o644
+TEMPORARY = ".new-"
+"""How the name of a file begins that is being written."""
+
 _DIR_MODE = 0o755
-_OPEN_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class Blobs:
@@ -27,6 +32,10 @@ class Blobs:
     def path(self, digest: str) -> Path:
         """Say where a blob lies or would lie; InvalidRequest for what is no digest."""
         return self.directory / file_name(parse_digest(digest))
+
+    def partial(self, digest: str) -> Path:
+        """Say where what has come of a blob lies while it is downloaded."""
+        return self.directory / f"{file_name(parse_digest(digest))}-partial"
 
     def has(self, digest: str) -> bool:
         """Tell whether the blob is there."""
@@ -48,11 +57,14 @@ class Blobs:
 
     def touch(self, digest: str) -> None:
         """Make the blob look new, so that pruning leaves it alone for a while."""
-        os.utime(self.path(digest))
+        touch(self.path(digest))
 
     def remove(self, digest: str) -> None:
         """Delete a blob; one that is gone already is fine."""
-        self.path(digest).unlink(missing_ok=True)
+        try:
+            self.path(digest).unlink(missing_ok=True)
+        except OSError as error:
+            raise store_error(f"cannot delete blob {digest}", error) from error
 
     def writer(self) -> "BlobWriter":
         """Start a new blob; use it in a ``with`` block."""
@@ -61,8 +73,10 @@ class Blobs:
 
 def _missing(digest: str, error: OSError) -> StoreError:
     if isinstance(error, FileNotFoundError):
-        return StoreError(f"blob {digest} is not in the store")
-    return StoreError(f"cannot read blob {digest}: {error.strerror}")
+        return StoreError(
+            f"blob {digest} is not in the store", "`lcrt store check` names the models that need it: pull them again"
+        )
+    return store_error(f"cannot read blob {digest}", error)
 
 
 class BlobWriter:
@@ -75,23 +89,31 @@ class BlobWriter:
         self.digest = ""
         self.size = 0
         self._directory = directory
-        self._temporary = directory / f"sha256-{int.from_bytes(os.urandom(7), 'little')}"
         self._hash = hashlib.sha256()
-        self._fd = -1
+        self._file = Claim(directory / f"{TEMPORARY}{os.urandom(8).hex()}", -1)
 
     def __enter__(self) -> Self:
         try:
             self._directory.mkdir(mode=_DIR_MODE, parents=True, exist_ok=True)
-            self._fd = os.open(self._temporary, _OPEN_FLAGS, _FILE_MODE)
+            self._file = new_claim(self._file.path)
         except OSError as error:
-            raise StoreError(f"cannot write to `{self._directory}`: {error.strerror}") from error
+            raise store_error(f"cannot write to `{self._directory}`", error) from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
-        self._temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    @property
+    def path(self) -> Path:
+        """Where the bytes lie until the blob is placed."""
+        return self._file.path
+
+    def fileno(self) -> int:
+        """Return the open temporary file, for who fills it another way."""
+        return self._file.fd
 
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes."""
@@ -100,36 +122,41 @@ class BlobWriter:
         self.size += len(view)
         try:
             while view:
-                view = view[os.write(self._fd, view) :]
+                view = view[os.write(self._file.fd, view) :]
         except OSError as error:
-            raise StoreError(f"cannot write a blob: {error.strerror}") from error
+            raise store_error("cannot write a blob", error) from error
 
     def finish(self) -> None:
         """Compute the digest and bring the bytes to disk; slow for a large blob."""
         self.digest = "sha256:" + self._hash.hexdigest()
         try:
-            os.fsync(self._fd)
+            os.fsync(self._file.fd)
         except OSError as error:
-            raise StoreError(f"cannot store blob {self.digest}: {error.strerror}") from error
-        self._close()
+            raise store_error(f"cannot store blob {self.digest}", error) from error
 
     def place(self) -> bool:
         """Rename the finished file to its digest; False when that blob was there already."""
-        target = self._directory / file_name(self.digest)
-        try:
-            if target.is_file():
-                os.utime(target)
-                return False
-            self._temporary.replace(target)
-            sync_directory(self._directory)
-        except OSError as error:
-            raise StoreError(f"cannot store blob {self.digest}: {error.strerror}") from error
-        return True
+        return place(self._file.path, self._directory / file_name(self.digest))
 
-    def _close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+
+def place(path: Path, target: Path) -> bool:
+    """Rename a synced file to a blob's name; False, and the file stays, when that blob was there already."""
+    try:
+        if target.is_file():
+            touch(target)
+            return False
+        path.replace(target)
+        sync_directory(target.parent)
+    except OSError as error:
+        raise store_error(f"cannot store blob {target.name}", error) from error
+    return True
+
+
+def touch(path: Path) -> None:
+    """Make a file look new; one that a person has elsewhere too keeps its time."""
+    with contextlib.suppress(OSError):
+        if not path.is_symlink() and path.stat().st_nlink == 1:
+            os.utime(path)
 
 
 def check_digest(expected: str, actual: str) -> None:

@@ -1,57 +1,57 @@
 """The model store: the one way to models on disk for the rest of lcrt.
 
-Layout: ``manifests/`` and ``blobs/`` below one directory, as Ollama has it. All methods may be
-called from any thread. One lock orders everything that changes the store, so that deleting a
-model cannot take a blob that another is being made of: whoever creates a model holds its blobs
-(``hold``) from before it looks for them until its manifest is written, and blobs that a client
-just uploaded or asked for are spared for a while too. Slow work (hashing, syncing, reading
-weights) is done outside the lock. Other processes are not locked out; their worst is a blob that
-is missing when a model is made, which is refused.
+Layout: ``manifests/`` and ``blobs/`` below one directory, as Ollama has it, and lcrt's own files in
+``.lcrt/``. All methods may be called from any thread, and several processes may work in one store.
+One lock orders everything that changes it, so that deleting a model cannot take a blob that another
+is being made of: whoever creates or pulls a model holds its blobs (``hold``) from before it looks
+for them until its manifest is written, and blobs that a client just uploaded or asked for are spared
+for a while too. Slow work (hashing, syncing, reading weights) is done outside the lock.
 """
 
 import contextlib
 import logging
-import threading
+import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-
 from lcrt.core.name import ModelName
-from lcrt.errors import NotFound, StoreError
-from lcrt.store.blobs import Blobs, BlobWriter
-from lcrt.store.digest import parse_digest
+from lcrt.errors import LcrtError, NotFound, StoreError
+from lcrt.store.blobs import Blobs, BlobWriter, place, sync_directory
+from lcrt.store.digest import hex_part, parse_digest
+from lcrt.store.failure import store_error
+from lcrt.store.holds import Hold, Holds
+from lcrt.store.intake import Report, Taken, intake
 from lcrt.store.layers import Layer
-from lcrt.store.manifest import Manifest, Manifests, config_layer
-from lcrt.store.prune import GRACE, prune
+from lcrt.store.links import Links
+from lcrt.store.locks import Claim, StoreLock, claim, reap
+from lcrt.store.manifest import Manifest, Manifests, config_layer, parse_manifest
+from lcrt.store.prune import Ages, Collected, collect
+from lcrt.store.states import States
 
 _LOG = logging.getLogger("lcrt.store")
-
-
-class _Wish(msgspec.Struct, frozen=True):
-    """How many clients want a blob, and since when (monotonic) the last of them."""
-
-    n_clients: int
-    since: float
+_OWN = ".lcrt"
 
 
 class Store:
     """Models and blobs below one directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, states: States | None = None) -> None:
+        own = directory / _OWN
+        self._states = states
         self.directory = directory
+        self.aside = own / "aside"
         self.blobs = Blobs(directory / "blobs")
-        self._manifests = Manifests(directory / "manifests")
-        self._lock = threading.Lock()
-        self._held: Counter[str] = Counter()
-        self._wanted: dict[str, _Wish] = {}
+        self.manifests = Manifests(directory / "manifests")
+        self.links = Links(own / "links", self.blobs)
+        self.lock = StoreLock(own / "lock")
+        self._claims = own / "claims"
+        self._holds = Holds(own / "holds")
 
     def find(self, name: ModelName) -> Manifest | None:
         """Read a model, whatever the case of its name; None when there is none."""
-        spelt = self._manifests.find(name)
-        return self._manifests.read(spelt) if spelt else None
+        spelt = self.manifests.find(name)
+        return self.manifests.read(spelt) if spelt else None
 
     def get(self, name: ModelName) -> Manifest:
         """Read a model; NotFound when there is none."""
@@ -62,27 +62,29 @@ class Store:
 
     def models(self) -> list[Manifest]:
         """Read all models, the latest changed first; damaged ones are left out with a warning."""
-        models, errors = self._manifests.read_all()
+        models, errors = self.manifests.read_all()
         for error in errors:
             _LOG.warning("skipped: %s", error.message)
         return sorted(models, key=lambda model: (-model.modified, model.name.key))
 
     def copy(self, source: ModelName, destination: ModelName) -> None:
         """Give a model a second name; NotFound when the source is missing."""
-        with self._lock:
+        with self.lock:
             manifest = self.get(source)
             target = self._spelling(destination)
             if target != manifest.name:
-                self._manifests.write_raw(target, manifest.raw)
+                self.manifests.write_raw(target, manifest.raw)
 
     def delete(self, name: ModelName) -> None:
         """Delete a model and the blobs that nothing else needs; NotFound when it is missing."""
-        with self._lock:
-            spelt = self._manifests.find(name)
+        if self.manifests.find(name) is None:
+            raise NotFound(f"model '{name.short}' not found")
+        with self.lock:
+            spelt = self.manifests.find(name)
             if spelt is None:
                 raise NotFound(f"model '{name.short}' not found")
             digests = self._digests(spelt)
-            self._manifests.remove(spelt)
+            self.manifests.remove(spelt)
             self._remove_unneeded(digests)
 
     def publish(self, name: ModelName, config: bytes, layers: tuple[Layer, ...], *, keep_old: bool = False) -> None:
@@ -92,120 +94,176 @@ class Store:
         """
         with self.hold() as hold:
             digest, size, _ = hold.put(config)
-            with self._lock:
+            with self.lock:
                 self._check_present(layer.digest for layer in layers)
-                spelt = self._spelling(name)
-                old = self._digests(spelt)
-                self._manifests.write(spelt, config_layer(digest, size), layers)
-                self._grant({layer.digest for layer in layers if not layer.from_})
-                if not keep_old:
-                    self._remove_unneeded(old)
+                with self._replacing(name, keep_old=keep_old) as spelt:
+                    self.manifests.write(spelt, config_layer(digest, size), layers)
+                self._holds.grant({layer.digest for layer in layers if not layer.from_})
+
+    def publish_raw(self, name: ModelName, raw: bytes, *, keep_old: bool = False) -> None:
+        """Publish a manifest with its bytes unchanged; its blobs must be there, of the sizes that it says."""
+        manifest = parse_manifest(name, raw)
+        with self.lock:
+            for layer in (*manifest.layers, *((manifest.config,) if manifest.config else ())):
+                size = self.blobs.size(layer.digest)
+                if size != layer.size:
+                    raise StoreError(f"blob {layer.digest} has {size} bytes, the manifest says {layer.size}")
+            with self._replacing(name, keep_old=keep_old) as spelt:
+                self.manifests.write_raw(spelt, raw)
 
     def has_blob(self, digest: str) -> bool:
         """Answer a client that may go on to make a model of this blob."""
         digest = parse_digest(digest)
-        with self._lock:
-            found = self.blobs.has(digest)
-            if found:
-                self._want(digest, n_more=0)
-            return found
+        if not self.blobs.has(digest):
+            return False
+        try:
+            with self.lock:
+                found = self.blobs.has(digest)
+                if found:
+                    self._holds.want(digest, is_certain=False)
+                return found
+        except StoreError:
+            # Where nothing can be written nothing is deleted either.
+            return self.blobs.has(digest)
 
     def keep_blob(self, writer: BlobWriter) -> bool:
         """Finish a client's blob and put it in place under its own digest; False when it was there already."""
         writer.finish()
-        with self._lock:
+        with self.lock:
             is_new = writer.place()
-            self._want(writer.digest, n_more=1)
+            self._holds.want(writer.digest, is_certain=True)
             return is_new
 
+    def place(self, path: Path, digest: str) -> bool:
+        """Give a complete file, hashed by the caller, its blob's name; False, and no file, when it was there."""
+        _sync_file(path)
+        with self.lock:
+            is_new = place(path, self.blobs.path(digest))
+        if not is_new:
+            path.unlink(missing_ok=True)
+        return is_new
+
+    def take_in(self, path: Path, report: Report, *, link: bool = False) -> Taken:
+        """Make a blob of a file for a client that goes on to make a model of it.
+
+        The bytes are shared where the file system can, else copied, or with ``link`` used where they lie.
+        """
+        with intake(self.blobs, path, report, link=link) as ready, self.lock:
+            self._holds.want(ready.digest, is_certain=True)
+            return self.links.place(ready)
+
+    def claim(self, digest: str) -> Claim | None:
+        """Be the only one who downloads a blob; None while another claim, of any process, lives."""
+        try:
+            self._claims.mkdir(mode=0o755, parents=True, exist_ok=True)
+            return claim(self._claims / hex_part(parse_digest(digest)))
+        except OSError as error:
+            raise store_error("cannot lock a download", error) from error
+
     @contextlib.contextmanager
-    def hold(self) -> Iterator["Hold"]:
+    def hold(self) -> Iterator[Hold]:
         """Keep blobs from being deleted for as long as the block runs."""
-        hold = Hold(self._take_hold, self._put_held)
+        hold = Hold(self._take_hold, self._place_held, self.blobs)
         try:
             yield hold
         finally:
-            with self._lock:
-                self._held.subtract(hold.digests)
-                self._held += Counter()
+            self._end(hold)
 
     def prune(self, now: float | None = None) -> int:
-        """Remove what no model needs; returns how many files went."""
-        with self._lock:
-            spared = self._spared()
-            return prune(self._manifests, self.blobs, spared, time.time() if now is None else now)
+        """Remove what no model needs when the daemon starts; returns how many files went, 0 where none may go."""
+        try:
+            return self.collect(now=now).n_files
+        except LcrtError as error:
+            _LOG.warning("not pruning: %s", error.message)
+            return 0
 
-    def _take_hold(self, digests: Sequence[str]) -> None:
+    def collect(self, ages: Ages | None = None, now: float | None = None) -> Collected:
+        """Remove what no model needs and is old enough; StoreError when the store cannot be changed."""
+        try:
+            with self.lock:
+                found = collect(self.manifests, self.blobs, self._holds.all(), ages or Ages(), now or time.time())
+                self.links.forget_removed()
+                for path in self._claims.iterdir() if self._claims.is_dir() else ():
+                    reap(path)
+                return found
+        except OSError as error:
+            raise store_error("cannot remove what no model needs", error) from error
+
+    def close(self) -> None:
+        """Let go of all that this process wanted of the store."""
+        with contextlib.suppress(LcrtError), self.lock:
+            self._holds.close()
+
+    def _end(self, hold: Hold) -> None:
+        if not hold.digests:
+            return
+        try:
+            with self.lock:
+                self._holds.release(hold.digests)
+        except LcrtError as error:
+            _LOG.warning("%s", error.message)
+
+    def _take_hold(self, digests: Sequence[str], present: bool) -> None:
         """Count one more user of each blob, or of none when one is missing."""
-        with self._lock:
-            self._check_present(digests)
-            self._held.update(digests)
+        with self.lock:
+            if present:
+                self._check_present(digests)
+            self._holds.take(digests)
 
-    def _put_held(self, data: bytes) -> tuple[str, int, bool]:
-        with self.blobs.writer() as writer:
-            writer.write(data)
-            writer.finish()
-            with self._lock:
-                is_new = writer.place()
-                self._held[writer.digest] += 1
-            return writer.digest, writer.size, is_new
+    def _place_held(self, writer: BlobWriter) -> bool:
+        with self.lock:
+            self._holds.take([writer.digest])
+            try:
+                return writer.place()
+            except BaseException:
+                self._holds.release([writer.digest])
+                raise
 
     def _check_present(self, digests: Iterable[str]) -> None:
         for digest in digests:
-            if not self.blobs.has(digest):
-                raise StoreError(f"blob {digest} is not in the store")
+            self.blobs.size(digest)
+
+    @contextlib.contextmanager
+    def _replacing(self, name: ModelName, *, keep_old: bool) -> Iterator[ModelName]:
+        """Write a manifest in the block, under the name given; then what only the old one needed goes."""
+        spelt = self._spelling(name)
+        old = self._digests(spelt)
+        if self.blobs.directory.is_dir():
+            sync_directory(self.blobs.directory)
+        yield spelt
+        if not keep_old:
+            self._remove_unneeded(old)
 
     def _spelling(self, name: ModelName) -> ModelName:
-        return self._manifests.find(name) or name
+        return self.manifests.find(name) or name
 
     def _digests(self, name: ModelName) -> frozenset[str]:
         """List the blobs of a model, none when it is missing or damaged."""
         try:
-            return self._manifests.read(name).digests
+            return self.manifests.read(name).digests
         except StoreError:
             return frozenset()
 
     def _remove_unneeded(self, digests: frozenset[str]) -> None:
-        models, _ = self._manifests.read_all()
-        needed = self._spared().union(*(model.digests for model in models))
+        """Delete those blobs that no model needs, unless what some model needs is unknown."""
+        models, errors = self.manifests.read_all()
+        if errors:
+            _LOG.warning("blobs of a removed model stay: %s", errors[0].message)
+            return
+        needed = self._holds.all().union(*(model.digests for model in models))
         for digest in digests - needed:
             self.blobs.remove(digest)
-
-    def _spared(self) -> frozenset[str]:
-        limit = time.monotonic() - GRACE
-        self._wanted = {digest: wish for digest, wish in self._wanted.items() if wish.since > limit}
-        return frozenset(self._held) | frozenset(self._wanted)
-
-    def _want(self, digest: str, n_more: int) -> None:
-        """Note that a client wants a blob: one more client, or one who may have asked before."""
-        known = self._wanted.get(digest)
-        n_clients = max(1, (known.n_clients if known else 0) + n_more)
-        self._wanted[digest] = _Wish(n_clients, time.monotonic())
-
-    def _grant(self, digests: Iterable[str]) -> None:
-        """Note that one client got its model: another client's wish for the same blob stands."""
-        for digest in digests:
-            known = self._wanted.pop(digest, None)
-            if known is not None and known.n_clients > 1:
-                self._wanted[digest] = _Wish(known.n_clients - 1, known.since)
+            self.links.forget(digest)
+            if self._states is not None:
+                self._states.forget(digest)
 
 
-class Hold:
-    """The blobs that one creation counts on."""
-
-    def __init__(self, take: Callable[[Sequence[str]], None], put: Callable[[bytes], tuple[str, int, bool]]) -> None:
-        self.digests: list[str] = []
-        self._take = take
-        self._put = put
-
-    def add(self, *digests: str) -> None:
-        """Hold blobs that must be there; StoreError when one is missing."""
-        wanted = [parse_digest(digest) for digest in digests]
-        self._take(wanted)
-        self.digests += wanted
-
-    def put(self, data: bytes) -> tuple[str, int, bool]:
-        """Store a small blob and hold it; returns digest, size and whether it is new."""
-        digest, size, is_new = self._put(data)
-        self.digests.append(digest)
-        return digest, size, is_new
+def _sync_file(path: Path) -> None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise store_error(f"cannot store `{path.name}`", error) from error

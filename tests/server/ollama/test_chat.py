@@ -1,6 +1,7 @@
 import pytest
 
 from lcrt.core.event import Finish, Text, Usage
+from lcrt.core.format import Format
 from lcrt.core.message import Message, ToolCall
 from lcrt.core.request import CreateRequest
 from lcrt.modelfile.create import create
@@ -51,7 +52,6 @@ async def test_thinking_stands_beside_the_content(client: Client, models: FakeMo
         ({"model": "embedder", "tools": [{}]}, 400, '"embedder" does not support chat'),
         ({"options": {"stop": "x"}}, 500, 'option "stop" must be of type array'),
         ({"format": "xml"}, 500, 'invalid format: "\\"xml\\""; expected "json" or a valid JSON Schema object'),
-        ({"format": "json"}, 501, "structured output (`format`) is not available in this version"),
         ({"messages": [{"images": ["YWJj"]}]}, 400, '"tiny" takes text only, not images or audio'),
     ],
 )
@@ -129,3 +129,19 @@ async def test_a_parameter_of_the_wrong_type_fails_every_request(client: Client,
     list(create(store, CreateRequest("bad", from_="tiny", parameters={"temperature": "hot"})))
     reply = await client.post(PATH, ASK | {"model": "bad"})
     assert (reply.status, reply.json) == (500, {"error": 'option "temperature" must be of type float32'})
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("json", Format("json")),
+        ({"type": "object"}, Format("schema", '{"type":"object"}')),
+        ("", None),
+        (None, None),
+    ],
+)
+async def test_a_format_goes_with_the_request(
+    client: Client, models: FakeModels, given: object, wanted: Format | None
+) -> None:
+    await client.post(PATH, ASK | {"format": given})
+    assert models.requests[0].format == wanted

@@ -3,9 +3,13 @@ import re
 import pytest
 
 from lcrt.core.event import Failure, Finish, Logprob, Text, TokenLogprob, Usage
+from lcrt.core.format import Format
 from lcrt.core.message import Message
 from lcrt.core.options import LoadOptions
+from lcrt.core.request import CreateRequest
 from lcrt.errors import BusyError, LoadError
+from lcrt.modelfile.create import create
+from lcrt.store.store import Store
 from tests.server.fake import FakeModels
 from tests.server.wire import Client
 
@@ -105,7 +109,6 @@ async def test_events_without_anything_visible_are_not_sent(client: Client, mode
         ({"template": "{{ .Prompt }}"}, 501, "templates in requests are not available in this version"),
         ({"format": "xml"}, 500, 'invalid format: "\\"xml\\""; expected "json" or a valid JSON Schema object'),
         ({"format": 7}, 500, 'invalid format: "7"; expected "json" or a valid JSON Schema object'),
-        ({"format": {"type": "object"}}, 501, "structured output (`format`) is not available in this version"),
         ({"images": ["YWJj"]}, 400, '"tiny" takes text only, not images or audio'),
     ],
 )
@@ -124,7 +127,7 @@ async def test_a_body_that_is_no_request_gets_a_400(client: Client, body: bytes)
 
 
 async def test_no_prompt_only_loads_the_model(client: Client, models: FakeModels) -> None:
-    found = (await client.post(PATH, {"model": "tiny", "images": []})).json
+    found = (await client.post(PATH, {"model": "tiny", "images": ["YWJj"]})).json
     assert (found["response"], found["done"], found["done_reason"]) == ("", True, "load")
     assert "total_duration" not in found
     assert (len(models.acquired), models.released, models.requests) == (1, 1, [])
@@ -195,6 +198,25 @@ async def test_a_failure_in_the_stream_is_its_last_line(client: Client, models: 
     assert [line.get("response", line.get("error")) for line in reply.lines] == ["a", "b", "gone"]
 
 
+GONE = (Finish("error", Usage(), error=Failure("RunnerGone", "gone")),)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_runner_that_is_gone_before_it_begins_is_replaced(
+    client: Client, models: FakeModels, stream: bool
+) -> None:
+    models.once = [GONE]
+    reply = await client.post(PATH, ASK | {"stream": stream})
+    assert (reply.status, "".join(str(line["response"]) for line in reply.lines)) == (200, "The sky blue")
+    assert (len(models.acquired), models.released, len(models.requests)) == (2, 2, 2)
+
+
+async def test_a_runner_is_replaced_only_once(client: Client, models: FakeModels) -> None:
+    models.answer = [GONE]
+    reply = await client.post(PATH, ASK)
+    assert (reply.status, reply.json, len(models.acquired)) == (500, {"error": "gone"}, 2)
+
+
 async def test_an_answer_that_breaks_off_is_an_error(client: Client, models: FakeModels) -> None:
     models.answer = [(Text("a"),)]
     assert (await client.post(PATH, ASK | {"stream": False})).status == 500
@@ -212,3 +234,18 @@ async def test_a_handler_that_fails_costs_nobody_else_anything(client: Client, m
 async def test_strings_are_encoded_as_json(client: Client, models: FakeModels) -> None:
     models.answer = [(Text('"\n\\é😀\u2028'),), (Finish("stop", Usage()),)]
     assert (await client.post(PATH, ASK)).lines[0]["response"] == '"\n\\é😀\u2028'
+
+
+async def test_the_template_that_speaks_for_a_model_goes_with_its_requests(
+    client: Client, models: FakeModels, store: Store
+) -> None:
+    for _ in create(store, CreateRequest("own", from_="tiny", template="{{ .Prompt }}")):
+        pass
+    for name in ("own", "tiny"):
+        await client.post(PATH, ASK | {"model": name})
+    assert [request.template for request in models.requests] == ["{{ .Prompt }}", ""]
+
+
+async def test_a_format_goes_with_the_request(client: Client, models: FakeModels) -> None:
+    await client.post(PATH, ASK | {"format": {"type": "object", "title": "b"}})
+    assert models.requests[0].format == Format("schema", '{"type":"object","title":"b"}')

@@ -4,23 +4,10 @@ from tests.server.wire import Client
 
 pytestmark = pytest.mark.anyio
 
-NONE = "This server does not support embeddings. Start it with `--embeddings`"
-
 
 @pytest.mark.parametrize(
     ("path", "body", "status", "text"),
     [
-        (
-            "/v1/embeddings",
-            {"encoding_format": "hex"},
-            400,
-            "Invalid value for 'encoding_format' = hex. Supported values: ['float', 'base64'].",
-        ),
-        ("/v1/embeddings", {"model": "tiny"}, 400, "invalid input"),
-        ("/v1/embeddings", {"model": "tiny", "input": [1, 2]}, 400, "invalid input type"),
-        ("/v1/embeddings", {"model": "nope", "input": ""}, 404, 'model "nope" not found, try pulling it first'),
-        ("/v1/embeddings", {"model": "tiny", "input": ""}, 501, NONE),
-        ("/v1/embeddings", {"MODEL": "embedder", "input": "x"}, 501, "embeddings are not available in this version"),
         ("/v1/responses", {"model": "nope", "input": "x"}, 404, "model 'nope' not found"),
         ("/v1/responses", {"model": "tiny", "reasoning": {"effort": "low"}}, 400, '"tiny" does not support thinking'),
         (

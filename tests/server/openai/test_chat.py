@@ -133,17 +133,12 @@ async def test_logprobs_stand_in_the_choice(client: Client, models: FakeModels, 
         ),
         ({"model": "embedder"}, 400, "invalid_request_error", '"embedder" does not support chat'),
         ({"n": 2}, 400, "invalid_request_error", "n > 1 is not available, send the request several times"),
+        ({"logit_bias": {"x": 1}}, 400, "invalid_request_error", "logit_bias must map token numbers to numbers"),
         (
-            {"response_format": {"type": " JSON_object"}},
-            501,
-            "api_error",
-            "structured output (`response_format`) is not available in this version",
-        ),
-        (
-            {"response_format": {"type": "json_schema", "json_schema": {"schema": {}}}},
-            501,
-            "api_error",
-            "structured output (`response_format`) is not available in this version",
+            {"guided_regex": "a", "lark": "start: A"},
+            400,
+            "invalid_request_error",
+            "an answer can have one form only, and these were given: lark, guided_regex",
         ),
     ],
 )
@@ -211,3 +206,15 @@ async def test_messages_arrive_whole(client: Client, models: FakeModels) -> None
         Message("assistant", "", "t", tool_calls=(ToolCall("f", '{"b":1}', "c1"),)),
         Message("tool", "r", tool_name="f", tool_call_id="c1"),
     )
+
+
+async def test_tokens_that_were_not_computed_again_are_told(client: Client, models: FakeModels) -> None:
+    usage = Usage(n_prompt=15, n_cached=12, n_generated=1, n_sampled=1)
+    models.answer = [(Text("hi"), Finish("stop", usage))]
+    found = (await client.post(PATH, ASK)).json
+    assert found["usage"] == {
+        "prompt_tokens": 15,
+        "completion_tokens": 1,
+        "total_tokens": 16,
+        "prompt_tokens_details": {"cached_tokens": 12},
+    }

@@ -59,3 +59,11 @@ async def test_errors_have_the_shape_of_the_dialect(
     reply = await client.post(PATH, ASK | body)
     message = reply.json["error"]["message"]  # type: ignore[index]
     assert (reply.status, message) == (status, text or message)
+
+
+@pytest.mark.parametrize(("given", "used"), [({}, 1.0), ({"top_p": 0}, 1.0), ({"top_p": 0.5}, 0.5)])
+async def test_top_p_is_off_when_it_is_zero_or_not_given(
+    client: Client, models: FakeModels, given: dict[str, object], used: float
+) -> None:
+    await client.post(PATH, ASK | given)
+    assert models.requests[0].options.sampling.top_p == used

@@ -95,7 +95,7 @@ class LiveSteps:
             self._title, self._shown = title, wanted
             for old in wanted.task_ids:
                 wanted.remove_task(old)
-            self._task = wanted.add_task(title, total=total or None)
+            self._task = wanted.add_task(title, total=total or None, completed=completed)
             wanted.start()
         if self._task is not None and total:
             wanted.update(self._task, completed=completed, total=total)

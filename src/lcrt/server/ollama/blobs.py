@@ -13,14 +13,14 @@ _WRITE_SIZE = 4 << 20
 
 async def probe(services: Services, exchange: Exchange) -> None:
     """Say whether the blob is there."""
-    if not services.store.has_blob(parse_digest(exchange.param)):
+    if not await asyncio.to_thread(services.store.has_blob, parse_digest(exchange.param)):
         raise NotFound(f"blob {exchange.param} not found")
     await exchange.reply(200)
 
 
 async def upload(services: Services, exchange: Exchange) -> None:
     """Store what the client sends; it must be what its digest says."""
-    if services.store.has_blob(parse_digest(exchange.param)):
+    if await asyncio.to_thread(services.store.has_blob, parse_digest(exchange.param)):
         await exchange.body.discard()
         await exchange.reply(200)
         return

@@ -103,13 +103,15 @@ def _plan(request: ChatRequest, checked: Checked, messages: tuple[Message, ...],
     inference.check_think(name, model, checked.think)
     inference.check_can(name, model, "chat", ("tools",) if request.tools else ())
     options = merge(model.parameters, request.options or {})
+    wanted = None
     if messages:
         inference.check_images(name, model, messages)
-        inference.check_format(request.raw_format)
+        wanted = inference.read_format(request.raw_format)
     inferred = InferenceRequest(
         messages=inference.with_model_messages(model, messages),
         tools=b"[" + b",".join(bytes(tool) for tool in request.tools) + b"]" if request.tools else None,
         think=checked.think,
+        format=wanted,
         options=options,
         truncate=request.truncate is not False,
         shift=request.shift is not False,

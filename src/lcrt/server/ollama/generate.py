@@ -116,15 +116,17 @@ def _plan(request: GenerateRequest, checked: Checked, model: Description, name: 
     inference.check_can(name, model, "generate", ("insert",) if request.suffix else ())
     options = merge(model.parameters, request.options or {})
     messages = () if request.raw else _messages(request, model)
-    inference.check_images(name, model, messages or (Message("user", images=request.images or ()),))
+    wanted = None
     if request.prompt:
+        inference.check_images(name, model, messages or (Message("user", images=request.images or ()),))
         inference.check_template(request.template)
-        inference.check_format(request.raw_format)
+        wanted = inference.read_format(request.raw_format)
     inferred = InferenceRequest(
         messages=messages,
         prompt=request.prompt if request.raw else None,
         context=request.context or (),
         think=checked.think,
+        format=wanted,
         options=options,
         truncate=request.truncate is not False,
         shift=request.shift is not False,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from lcrt.core.model import LoadedModel, ModelSpec
+from lcrt.core.model import CachedTokens, LoadedModel, ModelSpec
 from lcrt.core.name import ModelName, ModelRef
 from lcrt.errors import InvalidRequest, NotFound
 from lcrt.modelfile.describe import Description, Details
@@ -87,6 +87,7 @@ class _Process(msgspec.Struct, frozen=True):
     expires_at: str
     size_vram: int
     context_length: int
+    cached_tokens: CachedTokens
 
 
 class _ShownMessage(msgspec.Struct, frozen=True):
@@ -157,6 +158,7 @@ def _process(row: LoadedModel, now: float) -> _Process:
         expires_at=local_time(row.expires_at or far_future(now)),
         size_vram=row.info.size_device if row.info else 0,
         context_length=row.info.n_ctx if row.info else 0,
+        cached_tokens=row.cached,
     )
 
 

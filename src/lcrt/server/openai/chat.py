@@ -5,7 +5,7 @@ import msgspec
 from lcrt.core.event import Finish, Rendered, Text
 from lcrt.core.message import Message
 from lcrt.core.request import InferenceRequest
-from lcrt.errors import InvalidRequest, NotSupported
+from lcrt.errors import InvalidRequest
 from lcrt.modelfile.describe import Description
 from lcrt.server import inference
 from lcrt.server.decode import Decoder
@@ -34,24 +34,11 @@ _encode = msgspec.json.Encoder().encode
 _CHUNK = "chat.completion.chunk"
 
 
-class _JsonSchema(msgspec.Struct, forbid_unknown_fields=True):
-    name: str | None = None
-    description: str | None = None
-    strict: bool | None = None
-    schema: msgspec.Raw = msgspec.Raw()
-
-
-class _ResponseFormat(msgspec.Struct, forbid_unknown_fields=True):
-    type: str | None = None
-    json_schema: _JsonSchema | None = None
-
-
 class ChatRequest(Sampled, kw_only=True, forbid_unknown_fields=True):
     """The body."""
 
     messages: tuple[WireMessage, ...] | None = None
     max_completion_tokens: int | None = None
-    response_format: _ResponseFormat | None = None
     tools: tuple[msgspec.Raw, ...] | None = None
     tool_choice: object = None
     parallel_tool_calls: object = None
@@ -191,7 +178,6 @@ async def chat_completions(services: Services, exchange: Exchange) -> None:
     inference.check_think(name, model, think)
     inference.check_can(name, model, "chat", ("tools",) if request.tools else ())
     inference.check_images(name, model, messages)
-    _check_format(request.response_format)
     inferred = _inference(request, model, messages, think)
     plan = Plan(name, model, inferred, stream=bool(request.stream))
     await inference.run(services, exchange, plan, ChatEncoder(name, include_usage=request.include_usage))
@@ -210,15 +196,8 @@ def _inference(
     return InferenceRequest(
         messages=inference.with_model_messages(model, messages),
         think=think,
+        format=request.format(),
         options=merge(model.parameters, given),
         n_logprobs=request.top_logprobs or 0 if request.logprobs else -1,
         render_only=bool(request.debug_render_only),
     )
-
-
-def _check_format(wanted: _ResponseFormat | None) -> None:
-    kind = (wanted.type or "").strip().lower() if wanted else ""
-    schema = bytes(wanted.json_schema.schema) if wanted and wanted.json_schema else b""
-    has_schema = schema not in (b"", b"null")
-    if kind == "json_object" or (kind == "json_schema" and has_schema):
-        raise NotSupported("structured output (`response_format`) is not available in this version")

@@ -56,7 +56,7 @@ class CompletionEncoder(Typed):
         self._created = now()
         fixed: dict[str, object] = {"model": model, "system_fingerprint": FINGERPRINT}
         if include_usage:
-            fixed |= {"usage": msgspec.structs.asdict(WireUsage())}
+            fixed |= {"usage": msgspec.to_builtins(WireUsage())}
         head = msgspec.json.encode({"id": self._id, "object": "text_completion", "created": self._created})
         self._prefix = b'data: %b,"choices":[{"text":' % head[:-1]
         self._suffix = b"}],%b\n\n" % msgspec.json.encode(fixed)[1:]
@@ -112,6 +112,7 @@ async def completions(services: Services, exchange: Exchange) -> None:
     """Answer the request."""
     request = _DECODER.decode(await exchange.body.read())
     given = request.options() | _stop(request.stop)
+    given["top_p"] = request.top_p or 1.0
     name = request.model or ""
     model = await inference.find_model(services, name)
     inference.check_can(name, model, "generate", ("insert",) if request.suffix else ())
@@ -128,6 +129,7 @@ def _inference(request: CompletionRequest, model: Description, given: dict[str, 
     system = (Message("system", model.system),) if model.system else ()
     return InferenceRequest(
         messages=(*system, *model.messages, Message("user", request.prompt or "")),
+        format=request.format(),
         options=merge(model.parameters, given),
         render_only=bool(request.debug_render_only),
     )

@@ -9,6 +9,7 @@ import msgspec
 from lcrt.core.event import Usage as TokenUsage
 from lcrt.errors import InvalidRequest
 from lcrt.server.exchange import JSON_PLAIN, SSE
+from lcrt.server.openai.format import Formatted
 
 EMPTY = "EOF"
 """The error for an empty body, in this dialect."""
@@ -43,7 +44,7 @@ class Reasoning(msgspec.Struct, forbid_unknown_fields=True):
     generate_summary: str | None = None
 
 
-class Sampled(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class Sampled(Formatted, kw_only=True, forbid_unknown_fields=True):
     """What chat and completions may both say about drawing tokens. Fields that nobody reads end the list."""
 
     model: str | None = None
@@ -71,6 +72,8 @@ class Sampled(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         """The same as options of the native dialect; temperature and top_p are always set."""
         if self.n is not None and self.n > 1:
             raise InvalidRequest("n > 1 is not available, send the request several times")
+        if not all(token.isascii() and token.isdecimal() for token in self.logit_bias or {}):
+            raise InvalidRequest("logit_bias must map token numbers to numbers")
         given: dict[str, object] = {
             "num_predict": self.max_tokens,
             "seed": self.seed,
@@ -84,17 +87,26 @@ class Sampled(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return {name: value for name, value in given.items() if value is not None}
 
 
+class WireCached(msgspec.Struct, frozen=True):
+    """Of a prompt's tokens, those that were not computed again."""
+
+    cached_tokens: int
+
+
 class WireUsage(msgspec.Struct, frozen=True):
-    """Counts of tokens."""
+    """Counts of tokens; the details are there when there is something to tell."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
+    prompt_tokens_details: WireCached | msgspec.UnsetType = msgspec.UNSET
 
 
 def usage(counted: TokenUsage) -> WireUsage:
     """Spell the counts."""
-    return WireUsage(counted.n_prompt, counted.n_sampled, counted.n_prompt + counted.n_sampled)
+    total = counted.n_prompt + counted.n_sampled
+    cached = WireCached(counted.n_cached) if counted.n_cached else msgspec.UNSET
+    return WireUsage(counted.n_prompt, counted.n_sampled, total, cached)
 
 
 def new_id(prefix: str) -> str:

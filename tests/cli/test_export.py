@@ -1,0 +1,41 @@
+import io
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from lcrt.store.store import Store
+from tests.cli.conftest import Lcrt
+from tests.store.models import make
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("LCRT_MODELS", str(tmp_path / "models"))
+    store = Store(tmp_path / "models")
+    make(store, "m", b"weights")
+    return store
+
+
+def test_a_model_is_written_to_a_file(lcrt: Lcrt, store: Store, tmp_path: Path) -> None:
+    result = lcrt("export", "M", str(tmp_path / "m.tar"))
+    assert (result.code, result.out) == (0, "")
+    assert "exported 'M' to" in result.err
+    with tarfile.open(tmp_path / "m.tar") as tar:
+        assert "index.json" in tar.getnames()
+
+
+def test_an_archive_can_be_sent_on(lcrt: Lcrt, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(sink, write_through=True))
+    assert lcrt("export", "m", "-").code == 0
+    with tarfile.open(fileobj=io.BytesIO(sink.getvalue())) as tar:
+        assert tar.getnames()[:2] == ["oci-layout", "index.json"]
+
+
+def test_what_cannot_be_exported_is_said(lcrt: Lcrt, store: Store, tmp_path: Path) -> None:
+    assert "model 'none:latest' not found" in lcrt("export", "none", str(tmp_path / "x")).err
+    assert "invalid model name" in lcrt("export", "a b", str(tmp_path / "x")).err
+    assert "cannot write" in lcrt("export", "m", str(tmp_path / "none" / "x")).err
+    assert not (tmp_path / "x").exists()

@@ -1,0 +1,98 @@
+"""Formats to grammars of the real model: thoughts in front, faults with their place."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lcrt.chat.render import Prompt
+from lcrt.core.format import Format
+from lcrt.errors import InvalidGrammar
+from lcrt.native.grammar import Grammar
+from lcrt.native.model import Model
+from lcrt.native.values import ModelParams
+from lcrt.runner.grammar import Grammars
+
+SMOLLM2 = Path(__file__).parents[2] / "build" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+SCHEMA = Format("schema", '{"type": "object", "properties": {"n": {"const": 1}}, "required": ["n"]}')
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[Model]:
+    with Model(SMOLLM2, ModelParams(vocab_only=True)) as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="module")
+def grammars(model: Model) -> Grammars:
+    return Grammars(model)
+
+
+def takes(model: Model, grammar: Grammar, text: str) -> bool:
+    """Whether the text is a beginning that the grammar allows; the grammar goes on behind it."""
+    tokens = model.vocab.tokenise(text, add_special=False, parse_special=True)
+    if grammar.valid(tokens) < len(tokens):
+        return False
+    grammar.accept(tokens)
+    return True
+
+
+def prompt(text: str, start: str = "<think>", end: str = "</think>") -> Prompt:
+    return Prompt(text, think_start=start, think_end=end)
+
+
+def test_an_answer_is_bound_from_its_first_token(grammars: Grammars, model: Model) -> None:
+    grammar = grammars.compile(SCHEMA, Prompt("hi"), think=True)
+    assert not takes(model, grammar, "Let me think")
+    assert takes(model, grammar, '{"n": 1}')
+    assert grammar.stopped
+
+
+@pytest.mark.parametrize("text", ["Hm, {1}. ", "a </thin b ", "\n"])
+def test_behind_an_open_tag_thoughts_are_free_until_it_is_closed(grammars: Grammars, model: Model, text: str) -> None:
+    grammar = grammars.compile(SCHEMA, prompt("user\n<think>\n"), think=True)
+    assert takes(model, grammar, text)
+    assert not grammar.accepting
+    assert takes(model, grammar, "</think>\n\n")
+    assert not takes(model, grammar, "so")
+    assert takes(model, grammar, '{"n": 1}')
+    assert grammar.stopped
+
+
+def test_thoughts_may_come_when_the_prompt_leaves_it_to_the_model(grammars: Grammars, model: Model) -> None:
+    thoughtful = grammars.compile(SCHEMA, prompt("user\n"), think=True)
+    assert takes(model, thoughtful, "<think>hm</think> {")
+    assert takes(model, grammars.compile(SCHEMA, prompt("user\n"), think=True), '{"n"')
+    assert not takes(model, grammars.compile(SCHEMA, prompt("user\n"), think=False), "<think>")
+
+
+def test_a_tag_that_is_a_control_token_ends_the_thoughts(grammars: Grammars, model: Model) -> None:
+    tags = prompt("user\n<jupyter_start>", "<jupyter_start>", "<jupyter_output>")
+    grammar = grammars.compile(Format("gbnf", 'root ::= "yes" | "no"'), tags, think=True)
+    assert takes(model, grammar, "I wonder<jupyter_output>")
+    assert not takes(model, grammar, "perhaps")
+    assert takes(model, grammar, "yes")
+    assert grammar.stopped
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (
+            Format("schema", json.dumps({"properties": {"a": {"format": "nosuch", "type": "string"}}})),
+            "at #/properties/a: ",
+        ),
+        (Format("schema", json.dumps({"items": {"allOf": [{"not": {}}]}})), "at #/items/allOf/0: "),
+        (Format("schema", "{"), "not valid JSON"),
+        (Format("regex", "(?=a)"), "the expression cannot be used: .*look-around"),
+        (Format("gbnf", "root = x"), "the grammar cannot be read: Expected ::="),
+        (Format("lark", "start: foo"), "the grammar cannot be used: .*unknown name"),
+        (Format("regex", "a" * (1 << 20) + "b"), "at most"),
+    ],
+)
+def test_what_cannot_be_followed_is_explained(grammars: Grammars, wanted: Format, message: str) -> None:
+    with pytest.raises(InvalidGrammar, match=message):
+        grammars.compile(wanted, Prompt("hi"), think=False)

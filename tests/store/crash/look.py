@@ -1,0 +1,62 @@
+"""What lies in a store, read without the code under test."""
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+Models = dict[str, str]
+"""Digest of the manifest's bytes by the place of the manifest."""
+
+_BLOB = re.compile(r"sha256-[0-9a-f]{64}")
+
+
+def models(root: Path) -> Models:
+    """List what is published."""
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((root / "manifests").glob("*/*/*/*"))
+        if path.is_file()
+    }
+
+
+def wrong(root: Path) -> list[str]:
+    """Find blobs that lie about their digest, torn manifests, and manifests without their blobs."""
+    found = [
+        f"blob {path.name[:20]} is not what its name says ({path.stat().st_size} bytes)"
+        for path in sorted((root / "blobs").iterdir())
+        if _BLOB.fullmatch(path.name) and hashlib.sha256(path.read_bytes()).hexdigest() != path.name[7:]
+    ]
+    for name in models(root):
+        try:
+            digests = _digests(root / name)
+        except ValueError:
+            found.append(f"manifest {name} is torn")
+            continue
+        found += [f"{name} lacks {digest[:20]}" for digest in digests if not (root / "blobs" / digest).is_file()]
+    return found
+
+
+def leftovers(root: Path, folders: tuple[str, ...] = ("holds", "claims")) -> list[str]:
+    """Find files that only a process that is dead now can have needed, or an operation that is over."""
+    places = [*(root / "blobs").glob(".new-*"), *(root / "manifests").rglob(".new-*")]
+    for folder in folders:
+        places += (root / ".lcrt" / folder).glob("*")
+    empty = [path for path in (root / "manifests").rglob("*") if path.is_dir() and not any(path.iterdir())]
+    return [f"{path.relative_to(root)} is left over" for path in (*places, *empty)]
+
+
+def unneeded(root: Path) -> list[str]:
+    """Find files among the blobs that no model needs, and records of links that nobody has."""
+    needed = {digest for name in models(root) for digest in _digests(root / name)}
+    there = {path.name for path in (root / "blobs").iterdir()}
+    links = root / ".lcrt" / "links"
+    records = {path.name for path in links.iterdir()} if links.is_dir() else set()
+    return [f"{name} is still there" for name in sorted((there - needed) | (records - needed))]
+
+
+def _digests(path: Path) -> set[str]:
+    manifest = json.loads(path.read_bytes())
+    blobs = [*manifest["layers"], manifest["config"]]
+    return {os.fspath(blob["digest"]).replace(":", "-") for blob in blobs}
