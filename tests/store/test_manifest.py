@@ -1,13 +1,17 @@
+import contextlib
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lcrt.core.name import ModelName
 from lcrt.errors import StoreError
 from lcrt.store.layers import MODEL, Layer, parse_config
-from lcrt.store.manifest import Manifests, config_layer
+from lcrt.store.manifest import Manifests, config_layer, parse_manifest
 from tests.store.models import named, record_steps
 
 A = "sha256:" + "a" * 64
@@ -151,3 +155,28 @@ def test_removing_takes_empty_directories_along(manifests: Manifests) -> None:
 def test_a_config_keeps_what_is_known_and_drops_the_rest() -> None:
     config = parse_config(b'{"model_format":"gguf","rootfs":{"type":"layers"},"model_families":null,"draft":{"a":1}}')
     assert (config.model_format, config.model_families) == ("gguf", None)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.sampled_from(["config", "layers", "digest", "size", "mediaType"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
+def test_whatever_the_bytes_are_a_manifest_is_read_or_damaged(data: bytes) -> None:
+    manifest = None
+    with contextlib.suppress(StoreError):
+        manifest = parse_manifest(NAME, data)
+    if manifest is not None:
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in manifest.digests)
+        assert manifest.raw == data
+
+
+@pytest.mark.parametrize("spelling", [A.replace(":", "-"), A.replace("a", "A").replace("shA", "sha")])
+def test_however_a_digest_is_spelt_the_blob_is_the_same(manifests: Manifests, spelling: str) -> None:
+    raw(manifests, NAME, json.dumps({"layers": [{"digest": spelling, "size": 1}]}).encode())
+    assert manifests.read(NAME).digests == {A}

@@ -141,3 +141,13 @@ def test_claims_of_the_dead_go(store: Store) -> None:
 
 def test_a_store_that_is_not_there_yet_has_nothing_to_prune(store: Store) -> None:
     assert store.prune() == 0
+
+
+def test_blobs_of_an_early_layout_get_todays_names(store: Store) -> None:
+    (layer,) = make(store, "m", b"weights")
+    path = store.blobs.path(layer.digest)
+    path.rename(path.with_name(layer.digest))
+    assert not store.blobs.has(layer.digest)
+    store.prune()
+    assert store.blobs.read(layer.digest) == b"weights"
+    assert layer.digest not in blob_names(store)

@@ -1,3 +1,4 @@
+import json
 import os
 import threading
 from pathlib import Path
@@ -217,3 +218,76 @@ def test_making_and_deleting_at_once_loses_no_blob(store: Store) -> None:
         thread.join()
     assert lost == []
     assert blob_names(store) == set()
+
+
+def raw_manifest(*layers: Layer) -> bytes:
+    return json.dumps({"x": 1, "layers": [layer.wire() for layer in layers]}, indent=2).encode()
+
+
+def test_a_manifest_is_published_with_its_bytes_as_received(store: Store) -> None:
+    layer = put(store, b"weights")
+    raw = raw_manifest(layer)
+    store.publish_raw(named("host.io/ns/m:t"), raw)
+    assert manifest_path(store, "host.io/ns/m:t").read_bytes() == raw
+
+
+def test_a_manifest_replaces_one_of_another_case_and_takes_its_blobs(store: Store) -> None:
+    (old,) = make(store, "foo", b"old")
+    layer = put(store, b"new")
+    store.publish_raw(named("FOO"), raw_manifest(layer))
+    assert shorts(store) == ["foo:latest"]
+    assert not store.blobs.has(old.digest)
+
+
+@pytest.mark.parametrize(
+    ("layer", "text"),
+    [
+        (Layer(MODEL, digest_of(b"none"), 4), "is not in the store"),
+        (Layer(MODEL, digest_of(b"weights"), 8), "has 7 bytes, the manifest says 8"),
+        (Layer(MODEL, "sha256:../../x", 8), "damaged"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_blobs_is_refused(store: Store, layer: Layer, text: str) -> None:
+    make(store, "m", b"weights")
+    before = store.get(named("m")).raw
+    with pytest.raises(StoreError, match=text):
+        store.publish_raw(named("m"), raw_manifest(layer))
+    assert store.get(named("m")).raw == before
+
+
+def test_a_complete_file_becomes_a_blob_by_its_name(store: Store) -> None:
+    for is_new in (True, False):
+        store.blobs.directory.mkdir(exist_ok=True, parents=True)
+        partial = store.blobs.partial(digest_of(b"weights"))
+        partial.write_bytes(b"weights")
+        assert store.place(partial, digest_of(b"weights")) is is_new
+        assert blob_names(store) == {digest_of(b"weights").replace(":", "-")}
+
+
+def test_a_download_is_one_persons_at_a_time(store: Store) -> None:
+    digest = digest_of(b"weights")
+    claim = store.claim(digest)
+    assert claim is not None
+    assert store.claim(digest) is None
+    claim.close()
+    again = store.claim(digest)
+    assert again is not None
+    again.close()
+
+
+def test_blobs_of_a_removed_model_stay_while_another_manifest_is_damaged(store: Store) -> None:
+    (layer,) = make(store, "m", b"weights")
+    make(store, "bad", b"more")
+    manifest_path(store, "bad").write_bytes(b"{")
+    store.delete(named("m"))
+    assert store.blobs.has(layer.digest)
+
+
+def test_a_manifest_that_another_program_changed_is_read_anew(store: Store) -> None:
+    make(store, "m", b"weights")
+    path = manifest_path(store, "m")
+    os.utime(path, (5, 5))
+    before = [store.get(named("m")).digest for _ in range(2)]
+    path.write_bytes(path.read_bytes() + b" ")
+    assert store.get(named("m")).digest not in before
+    assert [model.digest for model in store.models()] == [store.get(named("m")).digest]

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from lcrt.errors import InvalidRequest, StoreError
-from lcrt.store.digest import file_name, parse_digest
+from lcrt.store.digest import digest_of_file_name, file_name, parse_digest
 from lcrt.store.failure import store_error
 from lcrt.store.locks import Claim, new_claim
 
@@ -65,6 +65,13 @@ class Blobs:
             self.path(digest).unlink(missing_ok=True)
         except OSError as error:
             raise store_error(f"cannot delete blob {digest}", error) from error
+
+    def rename_old(self) -> None:
+        """Give blobs of an early layout, whose names have a colon, the names that they have today."""
+        for path in self.directory.glob("sha256:*") if self.directory.is_dir() else ():
+            digest = digest_of_file_name(path.name.replace(":", "-", 1))
+            if digest is not None and not self.has(digest):
+                path.replace(self.path(digest))
 
     def writer(self) -> "BlobWriter":
         """Start a new blob; use it in a ``with`` block."""

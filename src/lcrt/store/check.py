@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from lcrt.store.digest import digest_of_file_name, hex_part
+from lcrt.store.digest import digest_of_file_name, hex_part, parse_digest
 from lcrt.store.failure import store_error
 from lcrt.store.intake import Stamp, hash_file
 from lcrt.store.manifest import Manifest, Unreadable
@@ -96,7 +96,7 @@ def _references(models: Iterable[Manifest], blobs: dict[str, Path]) -> list[Prob
     problems: list[Problem] = []
     for model in models:
         for layer in (*model.layers, *((model.config,) if model.config else ())):
-            path = blobs.get(layer.digest)
+            path = blobs.get(parse_digest(layer.digest))
             name = model.name.short
             if path is None:
                 problems.append(Problem(f"{name} needs blob {layer.digest}, which is missing", (name,)))

@@ -6,6 +6,7 @@ decides: the same bytes get a new record, others are no longer the blob.
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from lcrt.store.digest import digest_of_file_name, file_name
 from lcrt.store.failure import store_error
 from lcrt.store.intake import Ready, Stamp, Taken, hash_file
 from lcrt.store.manifest import Manifest
+
+_SETTLED_NS = 100_000_000
+"""Age of a folder's time from which on another change surely gives it another time."""
 
 _DIR_MODE = 0o755
 _FILE_MODE = 0o644
@@ -88,7 +92,8 @@ class Links:
             return {}
         if changed_at != self._read_at:
             self._records = {digest: record for digest, record in map(_read, self._files()) if digest and record}
-            self._read_at = changed_at
+            if time.time_ns() - changed_at > _SETTLED_NS:
+                self._read_at = changed_at
         return self._records
 
     def forget(self, digest: str) -> None:

@@ -57,9 +57,9 @@ class Manifest(msgspec.Struct, frozen=True):
 
     @property
     def digests(self) -> frozenset[str]:
-        """Every blob it needs."""
+        """Every blob it needs, however the manifest spells it."""
         blobs = (*self.layers, self.config) if self.config else self.layers
-        return frozenset(blob.digest for blob in blobs if blob.digest)
+        return frozenset(parse_digest(blob.digest) for blob in blobs)
 
     def of_type(self, *media_types: str) -> tuple[Layer, ...]:
         """List the layers of some media types, in order."""

@@ -3,7 +3,7 @@
 import logging
 import math
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -36,7 +36,7 @@ class Collected(msgspec.Struct, frozen=True):
     refusal: str = ""
 
 
-def collect(manifests: Manifests, blobs: Blobs, held: Container[str], ages: Ages, now: float) -> Collected:
+def collect(manifests: Manifests, blobs: Blobs, held: frozenset[str], ages: Ages, now: float) -> Collected:
     """Delete unreferenced blobs, leftovers and empty directories that are old enough.
 
     Nothing is deleted while any manifest cannot be read: what it refers to is unknown. What a living
@@ -64,7 +64,7 @@ def digest_of_part(name: str) -> str | None:
     return f"sha256:{match[1]}" if match else None
 
 
-def _may_go(path: Path, needed: Container[str], held: Container[str]) -> bool:
+def _may_go(path: Path, needed: frozenset[str], held: frozenset[str]) -> bool:
     part, digest = digest_of_part(path.name), digest_of_file_name(path.name)
     if path.name.startswith(TEMPORARY):
         return is_abandoned(path)

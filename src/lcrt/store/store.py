@@ -181,6 +181,7 @@ class Store:
         """Remove what no model needs and is old enough; StoreError when the store cannot be changed."""
         try:
             with self.lock:
+                self.blobs.rename_old()
                 found = collect(self.manifests, self.blobs, self._holds.all(), ages or Ages(), now or time.time())
                 self.links.forget_removed()
                 for path in self._claims.iterdir() if self._claims.is_dir() else ():

@@ -51,6 +51,11 @@ class Steps:
         for name, wrapper in wrappers.items():
             setattr(os, name, wrapper)
 
+    def mark(self) -> None:
+        """Count the moment after an operation was acknowledged."""
+        if self._step("acknowledged"):
+            self._crash()
+
     def _ours(self, path: object) -> bool:
         return isinstance(path, str | os.PathLike) and os.fspath(path).startswith(self._root)
 

@@ -57,7 +57,7 @@ def test_two_daemons_and_a_command_on_one_store_do_not_hurt_each_other() -> None
     [
         ("unsynced_blob", "create"),
         ("unsynced_copy", "create from a file here"),
-        ("unsynced_name", "create over another"),
+        ("unsynced_name", "copy"),
         ("manifest_in_place", "copy"),
         ("blobs_first", "delete"),
         ("leftovers_stay", "create"),

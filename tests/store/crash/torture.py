@@ -64,6 +64,7 @@ class Case:
                 states = [look.models(root)]
                 for operation in self.plan:
                     operation(store)
+                    steps.mark()
                     states.append(look.models(root))
                 report.write_bytes(msgspec.msgpack.encode((steps.count, states)))
         if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != _DONE:
@@ -114,10 +115,12 @@ class Case:
             with ending():
                 store = Store(root)
                 say = os.write
-                Steps(root, point.step, point.lost).install()
+                steps = Steps(root, point.step, point.lost)
+                steps.install()
                 for operation in self.plan:
                     operation(store)
                     say(writing, b"k")
+                    steps.mark()
         os.close(writing)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         acked = len(os.read(reading, 64))
