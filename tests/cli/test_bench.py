@@ -31,6 +31,23 @@ def test_json_carries_every_figure_and_the_seed(lcrt: Lcrt, fake: FakeDaemon) ->
     assert bodies[:3] == bodies[3:]
 
 
+def test_what_the_server_found_of_the_prompts_is_shown_by_tier(lcrt: Lcrt, fake: FakeDaemon) -> None:
+    told = iter(({"device": 1, "host": 2, "disk": 3}, {"device": 11, "host": 22, "disk": 33}))
+    models = [{"name": "other:latest", "cached_tokens": {"device": 999}}]
+    fake.on(
+        "GET", "/api/ps", lambda _: objects({"models": [*models, {"name": "m:latest", "cached_tokens": next(told)}]})
+    )
+    result = lcrt("bench", "m", "--url", fake.host, "--requests", "1")
+    assert "10 device, 20 host, 30 disk" in result.out
+
+
+def test_a_server_that_does_not_tell_what_it_found_is_measured_all_the_same(lcrt: Lcrt, fake: FakeDaemon) -> None:
+    fake.on("GET", "/api/ps", objects({"models": [{"name": "m:latest"}]}))
+    result = lcrt("bench", "m", "--url", fake.host, "--requests", "1")
+    assert result.code == 0
+    assert "disk" not in result.out
+
+
 def test_two_runs_without_a_seed_send_other_prompts(lcrt: Lcrt, fake: FakeDaemon) -> None:
     for _ in range(2):
         lcrt("bench", "m", "--url", fake.host, "--requests", "1")

@@ -1,11 +1,14 @@
+import time
 from collections.abc import Callable
 
 import pytest
 
 from lcrt.core.name import ModelName
 from lcrt.errors import LcrtError
+from lcrt.registry.options import PullRequest
 from lcrt.registry.progress import Progress
 from lcrt.store.store import Store
+from tests.registry.conftest import Open
 from tests.registry.server import MODEL, PARAMS, Registry, content, digest_of
 
 Pull = Callable[..., list[Progress]]
@@ -88,3 +91,29 @@ def test_offline_nothing_is_asked(registry: Registry, pull: Pull) -> None:
     with pytest.raises(LcrtError, match="offline"):
         pull(offline=True)
     assert registry.asked == []
+
+
+@pytest.mark.parametrize("lacks", ["nothing", "the model", "a blob"])
+def test_what_a_mirror_has_not_got_comes_from_the_registry_itself(
+    registry: Registry, storage: Registry, store: Store, pull: Pull, lacks: str
+) -> None:
+    model = registry.put(content(1000))
+    registry.add("library/m", {model: MODEL})
+    if lacks != "the model":
+        storage.manifests |= registry.manifests
+    storage.blobs |= registry.blobs
+    if lacks == "a blob":
+        del storage.blobs[model]
+    assert pull(mirrors=((registry.host, f"http://{storage.host}"),))[-1].status == "success"
+    assert store.blobs.read(model) == content(1000)
+    asked = {"nothing": [0, 0], "the model": [1, 2], "a blob": [0, 1]}[lacks]
+    assert [len(registry.of("GET", "/manifests/")), len(registry.of("GET", "/blobs/"))] == asked
+
+
+def test_a_limit_of_the_rate_is_kept(registry: Registry, open_registries: Open) -> None:
+    registry.add("library/m", {registry.put(content(300_000)): MODEL})
+    name = ModelName.parse(f"{registry.host}/library/m")
+    request = PullRequest(insecure=True, limit_rate=1_000_000)
+    started = time.monotonic()
+    assert list(open_registries().pull(name, request))[-1].status == "success"
+    assert time.monotonic() - started > 0.2, "the bytes beyond what came at once had to wait"

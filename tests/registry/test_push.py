@@ -151,6 +151,18 @@ def test_a_fault_that_lasts_is_told_and_no_manifest_is_published(
     assert registry.manifests == {}
 
 
+def test_a_registry_that_does_not_answer_is_not_said_to_be_given_anything(
+    registry: Registry, store: Store, open_registries: Open
+) -> None:
+    make(store, registry.host)
+    registry.guard = lambda handler: not drop(handler)
+    said: list[str] = []
+    pushing = open_registries(first_wait=0.1).push(ModelName.parse(f"{registry.host}/library/m"), insecure=True)
+    with pytest.raises(LcrtError, match="max retries exceeded"):
+        said.extend(each.status for each in pushing)
+    assert said == ["retrieving manifest"]
+
+
 def test_a_model_that_is_not_here_is_told(registry: Registry, open_registries: Open) -> None:
     steps = open_registries().push(ModelName.parse(f"{registry.host}/library/none"), insecure=True)
     assert [next(steps).status, next(steps).status] == ["retrieving manifest", "couldn't retrieve manifest"]

@@ -83,7 +83,7 @@ def _load(given: argparse.Namespace, model: str) -> int:
     else:
         put(as_text(report))
         if any(found.values()):
-            put(f"{'found, not computed':20}" + ", ".join(f"{n} {tier}" for tier, n in found.items()))
+            put(f"{'found':20}" + ", ".join(f"{n} {tier}" for tier, n in found.items()) + " (prompt tokens)\n")
     return FAILED if report.n_failed else OK
 
 

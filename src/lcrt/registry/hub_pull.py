@@ -1,8 +1,7 @@
 """Pull from a hub: files by their digests into the store, then a model made of them."""
 
 from collections.abc import Iterator
-
-import msgspec
+from functools import partial
 
 from lcrt.core.name import ModelName
 from lcrt.errors import Cancelled, InvalidRequest, LcrtError
@@ -12,7 +11,7 @@ from lcrt.registry.hub import Choice, Hub, HubFile, check, choose, list_files
 from lcrt.registry.hub_found import Found, Publish
 from lcrt.registry.manifest import TRIES
 from lcrt.registry.options import PullRequest
-from lcrt.registry.progress import Progress
+from lcrt.registry.progress import Progress, short_digest
 from lcrt.registry.pull import Puller
 from lcrt.registry.rate import Limit
 from lcrt.registry.source import Source
@@ -40,12 +39,15 @@ class HubPuller:
         try:
             choice = self._look(name, stop)
             with self._puller.store.hold() as hold:
-                found = Found(name, {}, self._texts(choice, name), request.keep_old)
+                texts = self._texts(choice, name)
                 files: dict[str, str] = {}
-                yield from self._fetch_all(choice, files, hold, Limit(request.limit_rate))
+                fetching = self._fetch_all(choice, name, hold, Limit(request.limit_rate))
+                for file, progress in fetching:
+                    files[file.name] = progress.digest
+                    yield progress
                 yield Progress("verifying sha256 digest")
                 yield Progress("writing manifest")
-                self._publish(msgspec.structs.replace(found, files=files))
+                self._publish(Found(name, files, texts, request.keep_old))
             yield Progress("success")
         finally:
             stop.set()
@@ -75,22 +77,24 @@ class HubPuller:
     def _files(self, choice: Choice) -> tuple[HubFile, ...]:
         return (*choice.weights, *((choice.projector,) if choice.projector else ()))
 
-    def _fetch_all(self, choice: Choice, digests: dict[str, str], hold: Hold, limit: Limit) -> Iterator[Progress]:
+    def _fetch_all(
+        self, choice: Choice, name: ModelName, hold: Hold, limit: Limit
+    ) -> Iterator[tuple[HubFile, Progress]]:
         """Fetch the weights and the projector; what has no known digest must be small."""
         known = (file for file in self._files(choice) if file.digest)
         layers = {file: Layer(digest=parse_digest(file.digest), size=file.size) for file in known}
         hold.reserve(*(layer.digest for layer in layers.values()))
         self._puller.check_space(tuple(layers.values()))
+        judge = partial(check, hub=self._hub, name=name)
         for file in self._files(choice):
-            layer = layers.get(file)
-            if layer is None:
-                data = self._read(file, _SMALL_MAX)
-                digests[file.name] = hold.put(data)[0]
-                yield Progress(f"pulling {digests[file.name][7:19]}", digests[file.name], len(data), len(data))
-            else:
+            if file in layers:
                 call = Call("GET", file.url, self._hub.headers(), is_bulk=True)
-                yield from self._puller.fetch(layer, Source(self._puller.client, (call,)), limit)
-                digests[file.name] = layer.digest
+                source = Source(self._puller.client, (call,), judge)
+                for progress in self._puller.fetch(layers[file], source, limit):
+                    yield file, progress
+            else:
+                digest, size, _ = hold.put(self._read(file, _SMALL_MAX, name))
+                yield file, Progress(f"pulling {short_digest(digest)}", digest, size, size)
 
     def _texts(self, choice: Choice, name: ModelName) -> dict[str, str]:
         try:
@@ -98,11 +102,9 @@ class HubPuller:
         except UnicodeDecodeError as error:
             raise LcrtError(f"a text file of {name.full} is not UTF-8: {error}") from error
 
-    def _read(self, file: HubFile, limit: int, name: ModelName | None = None) -> bytes:
+    def _read(self, file: HubFile, limit: int, name: ModelName) -> bytes:
         if file.size > limit:
             raise LcrtError(f"`{file.path}` is too large to be taken without a digest", "pull another file")
         with self._puller.client.open(Call("GET", file.url, self._hub.headers())) as reply:
-            if name is not None:
-                check(reply, self._hub, name)
-            reply.check()
+            check(reply, self._hub, name)
             return reply.read(limit)

@@ -61,7 +61,8 @@ class Pusher:
         upload.start()
         try:
             while not upload.wait(TICK):
-                yield Progress(status, blob.digest, blob.size, upload.completed)
+                if upload.has_begun:
+                    yield Progress(status, blob.digest, blob.size, upload.completed)
         finally:
             upload.cancel()
         yield Progress(status, blob.digest, blob.size, blob.size)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Registries:
-    """One per daemon. The generators may be advanced on any thread, one thread each.
+    """One per daemon. A generator does its work, imports too, on the thread that advances it.
 
     ``publish`` makes a model of what a hub had; without it hubs are asked as registries are.
     """
@@ -40,32 +40,36 @@ class Registries:
 
     def pull(self, name: ModelName, request: PullRequest) -> Iterator[Progress]:
         """Fetch a model; each step as it is taken."""
-        with self._lock:
-            if self._puller is None:
-                from lcrt.registry.pull import Puller
-
-                self._puller = Puller(self._store, self._open_client(), self.options)
-            puller = self._puller
         from lcrt.registry.hub import hub_of
         from lcrt.registry.hub_pull import HubPuller
 
+        puller = self._open_puller()
         hub = hub_of(name, self._environ, self.options.mirrors, self._home)
         if hub is None or self._publish is None or request.offline or self.options.offline:
-            return puller.pull(name, request)
-        return HubPuller(puller, hub, self._publish).pull(name, request)
+            yield from puller.pull(name, request)
+        else:
+            yield from HubPuller(puller, hub, self._publish).pull(name, request)
 
     def push(self, name: ModelName, *, insecure: bool = False) -> Iterator[Progress]:
         """Give a model to its registry; each step as it is taken."""
-        with self._lock:
-            from lcrt.registry.push import Pusher
+        from lcrt.registry.push import Pusher
 
+        with self._lock:
             pusher = Pusher(self._store, self._open_client(), self.options)
-        return pusher.push(name, insecure=insecure)
+        yield from pusher.push(name, insecure=insecure)
 
     def close(self) -> None:
         """Close kept connections."""
         if self._client is not None:
             self._client.close()
+
+    def _open_puller(self) -> "Puller":
+        from lcrt.registry.pull import Puller
+
+        with self._lock:
+            if self._puller is None:
+                self._puller = Puller(self._store, self._open_client(), self.options)
+            return self._puller
 
     def _open_client(self) -> "Client":
         if self._client is None:

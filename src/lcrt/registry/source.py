@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -15,11 +15,15 @@ _OK, _PARTIAL, _TOO_FAR = 200, 206, 416
 
 
 class Source:
-    """The places that have a blob, the best first, and where the current one sent us last. Any thread may use it."""
+    """The places that have a blob, the best first, and where the current one sent us last. Any thread may use it.
 
-    def __init__(self, client: Client, calls: tuple[Call, ...]) -> None:
+    ``check`` raises for an answer that is none.
+    """
+
+    def __init__(self, client: Client, calls: tuple[Call, ...], check: Callable[[Reply], None] = Reply.check) -> None:
         self._client = client
         self._calls = calls
+        self._check = check
         self._lock = threading.Lock()
         self._n_gone = 0
         self._location: Call | None = None
@@ -31,7 +35,7 @@ class Source:
         if known is not None:
             with self._client.open(_with(known, headers)) as reply:
                 if reply.status not in _EXPIRED:
-                    reply.check()
+                    self._check(reply)
                     yield reply
                     return
             self._forget(known)
@@ -39,7 +43,7 @@ class Source:
             n_gone = self._n_gone
             with self._client.open(_with(self._calls[n_gone], headers)) as reply:
                 if reply.status != 404 or not self._next(n_gone):
-                    reply.check()
+                    self._check(reply)
                     self._remember(self._calls[n_gone], reply.url)
                     yield reply
                     return

@@ -42,10 +42,14 @@ def chunks(size: int, chunk_size: int = 0) -> list[Chunk]:
 
 
 class Upload:
-    """Runs in a thread of its own; ``completed`` counts bytes that the registry has or that are on the way."""
+    """Runs in a thread of its own; ``completed`` counts bytes that the registry has or that are on the way.
+
+    ``has_begun`` once the registry has said whether it has the blob.
+    """
 
     def __init__(self, client: Client, options: Options, remote: Remote, layer: Layer, path: Path) -> None:
         self.completed = 0
+        self.has_begun = False
         self._client = client
         self._options = options
         self._remote = remote
@@ -75,7 +79,9 @@ class Upload:
 
     def _run(self) -> None:
         try:
-            if not self._is_there_at_last():
+            is_there = self._is_there_at_last()
+            self.has_begun = True
+            if not is_there:
                 self._send_all()
             self.completed = self._layer.size
         except LcrtError as error:

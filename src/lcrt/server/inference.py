@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import msgspec
@@ -169,12 +170,21 @@ async def run(services: Services, exchange: Exchange, plan: Plan, encoder: Encod
 async def _run(services: Services, exchange: Exchange, plan: Plan, encoder: Encoder) -> None:
     spec = plan.model.spec()
     request = msgspec.structs.replace(plan.request, template=spec.template) if spec.template else plan.request
-    async with await _lease(services, plan, spec) as lease, lease.generate(request) as batches:
+    async with await _lease(services, plan, spec) as lease, _generate(lease, plan, request) as batches:
         exchange.outcome = Outcome(plan.model.name.short, "cancel", load=lease.load_duration)
         if plan.stream and not plan.request.render_only:
             await _stream(exchange, batches, encoder)
         else:
             await _collect(exchange, batches, encoder)
+
+
+def _generate(
+    lease: Lease, plan: Plan, request: InferenceRequest
+) -> AbstractAsyncContextManager[AsyncIterator[tuple[Event, ...]]]:
+    """Whether a gap can be filled is in the vocabulary, so only a loaded model knows."""
+    if request.suffix and not lease.info.can_fill:
+        raise InvalidRequest(f"{plan.model.name.full} does not support insert")
+    return lease.generate(request)
 
 
 async def _lease(services: Services, plan: Plan, spec: ModelSpec) -> Lease:

@@ -98,11 +98,6 @@ async def test_events_without_anything_visible_are_not_sent(client: Client, mode
         ({"raw": True, "context": [1]}, 400, "raw mode does not support template, system, or context"),
         ({"think": True, "suffix": "s"}, 400, '"tiny" does not support thinking'),
         ({"think": "high"}, 400, '"tiny" does not support thinking'),
-        (
-            {"suffix": "s", "options": {"seed": "5"}},
-            400,
-            "registry.ollama.ai/library/tiny:latest does not support insert",
-        ),
         ({"model": "embedder"}, 400, '"embedder" does not support generate'),
         ({"options": {"temperature": "hot"}, "format": "xml"}, 500, 'option "temperature" must be of type float32'),
         ({"template": "{{ .Foo"}, 500, "template: :1: unclosed action"),

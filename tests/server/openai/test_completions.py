@@ -47,7 +47,6 @@ async def test_an_empty_prompt_only_loads(client: Client, models: FakeModels, st
     ("body", "status", "text"),
     [
         ({"stop": [5]}, 400, "invalid type for 'stop' field: float64"),
-        ({"suffix": "s"}, 400, "registry.ollama.ai/library/tiny:latest does not support insert"),
         ({"model": "nope"}, 404, "model 'nope' not found"),
         ({"model": "embedder"}, 400, '"embedder" does not support generate'),
         ({"prompt": ["x"]}, 400, None),

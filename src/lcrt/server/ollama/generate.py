@@ -113,9 +113,9 @@ def _plan(request: GenerateRequest, checked: Checked, model: Description, name: 
     if request.raw and (request.template or request.system or request.context):
         raise InvalidRequest("raw mode does not support template, system, or context")
     inference.check_think(name, model, checked.think)
-    inference.check_can(name, model, "generate", ("insert",) if request.suffix else ())
+    inference.check_can(name, model, "generate")
     options = merge(model.parameters, request.options or {})
-    messages = () if request.raw else _messages(request, model)
+    messages = () if request.raw or request.suffix else _messages(request, model)
     wanted = None
     if request.prompt:
         inference.check_images(name, model, messages or (Message("user", images=request.images or ()),))
@@ -123,7 +123,8 @@ def _plan(request: GenerateRequest, checked: Checked, model: Description, name: 
         wanted = inference.read_format(request.raw_format)
     inferred = InferenceRequest(
         messages=messages,
-        prompt=request.prompt if request.raw else None,
+        prompt=request.prompt if request.raw or request.suffix else None,
+        suffix=request.suffix or "",
         context=request.context or (),
         think=checked.think,
         format=wanted,

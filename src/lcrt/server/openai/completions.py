@@ -115,7 +115,7 @@ async def completions(services: Services, exchange: Exchange) -> None:
     given["top_p"] = request.top_p or 1.0
     name = request.model or ""
     model = await inference.find_model(services, name)
-    inference.check_can(name, model, "generate", ("insert",) if request.suffix else ())
+    inference.check_can(name, model, "generate")
     plan = Plan(name, model, _inference(request, model, given), stream=bool(request.stream))
     encoder = CompletionEncoder(name, include_usage=request.include_usage)
     if request.prompt:
@@ -127,8 +127,11 @@ async def completions(services: Services, exchange: Exchange) -> None:
 
 def _inference(request: CompletionRequest, model: Description, given: dict[str, object]) -> InferenceRequest:
     system = (Message("system", model.system),) if model.system else ()
+    messages = (*system, *model.messages, Message("user", request.prompt or ""))
     return InferenceRequest(
-        messages=(*system, *model.messages, Message("user", request.prompt or "")),
+        messages=() if request.suffix else messages,
+        prompt=request.prompt if request.suffix else None,
+        suffix=request.suffix or "",
         format=request.format(),
         options=merge(model.parameters, given),
         render_only=bool(request.debug_render_only),

@@ -1,4 +1,4 @@
-"""POST /v1/rerank and /rerank, as clients of Jina and Cohere send it."""
+"""POST /v1/rerank and /rerank, in the form that most clients of hosted rerankers send."""
 
 import math
 

@@ -1,0 +1,64 @@
+"""A hub on loopback: repositories of files, which lie on another host."""
+
+import json
+from collections.abc import Callable
+from urllib.parse import unquote
+
+from tests.registry.server import Handler, Registry, digest_of
+
+_PAGE = 2
+
+
+class Hub(Registry):
+    """``files`` by repository and path. Large ones lie in the storage, under their digests."""
+
+    def __init__(self, storage: Registry) -> None:
+        super().__init__()
+        self.storage = storage
+        self.files: dict[str, dict[str, bytes]] = {}
+        self.token = ""
+        self.gated = False
+
+    def router(self, handler: Handler) -> Callable[[], None] | None:
+        path = handler.path.partition("?")[0]
+        may = not self.token or handler.asked.headers.get("authorization") == f"Bearer {self.token}"
+        for repository, files in self.files.items():
+            if path == f"/api/models/{repository}/tree/main" and (may or self.gated):
+                return lambda: _list(handler, repository, files)
+            if path == f"/api/v1/models/{repository}/repo/files":
+                return lambda: _list_modelscope(handler, files)
+            for root in (f"/{repository}/resolve/main/", f"/models/{repository}/resolve/master/"):
+                if path.startswith(root) and may:
+                    return lambda: self._send(handler, files.get(unquote(path.removeprefix(root))))
+        code = "GatedRepo" if self.gated else "RepoNotFound"
+        return lambda: handler.reply(403 if self.gated else 401, b"", X_Error_Code=code)
+
+    def _send(self, handler: Handler, data: bytes | None) -> None:
+        if data is None:
+            handler.reply(404, b"", X_Error_Code="EntryNotFound")
+        elif data.startswith(b"GGUF"):
+            place = f"http://{self.storage.host}/v2/x/blobs/{self.storage.put(data)}"
+            handler.reply(302, Location=place)
+        else:
+            handler.reply(200, data)
+
+
+def _list(handler: Handler, repository: str, files: dict[str, bytes]) -> None:
+    """List two files at a time, as a hub lists many."""
+    cursor = int(handler.path.partition("cursor=")[2] or 0)
+    rows: list[dict[str, object]] = [{"type": "directory", "path": "dir", "size": 0, "oid": "0"}]
+    for path, data in list(files.items())[cursor : cursor + _PAGE]:
+        lfs = {"lfs": {"oid": digest_of(data)[7:], "size": len(data)}} if data.startswith(b"GGUF") else {}
+        rows.append({"type": "file", "path": path, "size": len(data), "oid": "0"} | lfs)
+    more = {}
+    if cursor + _PAGE < len(files):
+        host = f"http://{handler.server.host}/api/models/{repository}/tree/main?recursive=true"
+        more = {"Link": f'<{host}&cursor={cursor + _PAGE}>; rel="next"'}
+    handler.reply(200, json.dumps(rows).encode(), **more)
+
+
+def _list_modelscope(handler: Handler, files: dict[str, bytes]) -> None:
+    rows = [
+        {"Path": path, "Size": len(data), "Sha256": digest_of(data)[7:], "Type": "blob"} for path, data in files.items()
+    ]
+    handler.reply(200, json.dumps({"Code": 200, "Data": {"Files": rows}}).encode())
