@@ -63,8 +63,21 @@ set_property(SOURCE "${LCRT_LLAMA_CPP_DIR}/ggml/src/ggml-cpu/ops.cpp" DIRECTORY 
 set_property(SOURCE "${LCRT_LLAMA_CPP_DIR}/ggml/src/ggml-cpu/amx/mmq.cpp" DIRECTORY "${LCRT_LLAMA_CPP_DIR}/ggml/src"
   APPEND PROPERTY COMPILE_OPTIONS -include "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/amx-gcc.h")
 
+if(NOT LCRT_PEERS)
+  # Half-precision weights on AMX: our function stands before ggml's own, which is renamed.
+  set_property(SOURCE "${LCRT_LLAMA_CPP_DIR}/ggml/src/ggml-cpu/amx/mmq.cpp" DIRECTORY "${LCRT_LLAMA_CPP_DIR}/ggml/src"
+    APPEND PROPERTY COMPILE_DEFINITIONS ggml_backend_amx_mul_mat=ggml_backend_amx_mul_mat_stock)
+endif()
+
 # Backends are loaded at run time; llama.cpp makes ggml depend on all that it builds.
 get_target_property(LCRT_LLAMA_CPP_BACKENDS ggml MANUALLY_ADDED_DEPENDENCIES)
+if(NOT LCRT_PEERS)
+  foreach(backend IN LISTS LCRT_LLAMA_CPP_BACKENDS)
+    if(backend MATCHES "^ggml-cpu")
+      target_sources(${backend} PRIVATE "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/amx-half.cpp")
+    endif()
+  endforeach()
+endif()
 
 if(LCRT_NATIVE)
   target_compile_options(ggml-cpu PRIVATE -march=native)
