@@ -34,6 +34,7 @@ build: .venv/.built  ## .venv, llama.cpp's source, the engine for this CPU, an e
 
 test: build .venv/.dev  ## C tests, Python tests, the whole of it on a real model
 	python ci/models.py
+	python -m ci.minilm
 	ctest --test-dir build/dev --output-on-failure
 	pytest
 
@@ -50,6 +51,7 @@ sanitize: .venv/.built  ## C tests under ASan+UBSan and under TSan
 
 bench: build peers  ## measure against llama.cpp's own programs; bench/README.md
 	python ci/models.py
+	python -m ci.minilm
 	for topic in bench/bench_*.py; do python -m bench.$$(basename $$topic .py) || exit 1; done
 
 peers: .venv/.built  ## llama.cpp's programs from the same source with the same flags, into build/peers/bin

@@ -15,7 +15,14 @@ RUNS = (
     ("bench_cpu",),
     ("bench_idle",),
     ("bench_start",),
+    ("bench_prefix",),
+    ("bench_turns",),
+    ("bench_turns", "--conversations", "8"),
+    ("bench_return",),
+    ("bench_embed",),
     ("bench_sampler",),
+    ("bench_store",),
+    ("bench_pull",),
 )
 
 

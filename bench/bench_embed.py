@@ -19,24 +19,24 @@ RIVALS = {
     "": (),
     " -np 32": ("-np", "32"),
     " -np 32 -ub 256": ("-np", "32", "-b", "256", "-ub", "256"),
-    " -np 32 -ub 512": ("-np", "32", "-b", "512", "-ub", "512"),
 }
 SHORT, LONG = (3, 15), (20, 200)
+Load = tuple[int, tuple[int, int], int, int]
+"""Texts, their words, texts of one request, requests at a time."""
 
 
 def lowest_cosine(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> float:
     """Of the pairs of vectors in the same places."""
     return min(
-        math.sumprod(a, b) / math.sqrt(math.sumprod(a, a) * math.sumprod(b, b))
-        if hasattr(math, "sumprod")
-        else sum(x * y for x, y in zip(a, b, strict=True)) / (math.hypot(*a) * math.hypot(*b))
+        sum(x * y for x, y in zip(a, b, strict=True)) / (math.hypot(*a) * math.hypot(*b))
         for a, b in zip(ours, theirs, strict=True)
     )
 
 
-def measure(title: str, urls: dict[str, str], n: int, words: tuple[int, int], per: int, at: int, rounds: int) -> str:
+def measure(title: str, urls: dict[str, str], load: Load, rounds: int) -> str:
     """Run one load against all servers; a table, and what the vectors have in common."""
-    seeds = {name: 0 for name in urls}
+    n, words, per, at = load
+    seeds = dict.fromkeys(urls, 0)
 
     def rate(name: str) -> float:
         seeds[name] += 1
@@ -67,10 +67,10 @@ def main() -> None:
             urls["llama-server" + name] = stack.enter_context(started)[0]
         for url in urls.values():
             embed(url, texts(64, SHORT, 99), per_request=1, concurrency=8)
-        print(measure(f"{n} short texts, one request", urls, n, SHORT, n, 1, rounds), flush=True)
-        print(measure(f"{n} short texts, 32 requests at a time", urls, n, SHORT, 1, 32, rounds), flush=True)
-        print(measure(f"{n // 10} long texts, one request", urls, n // 10, LONG, n // 10, 1, rounds), flush=True)
-        print(measure(f"{n // 10} long texts, 8 requests at a time", urls, n // 10, LONG, 1, 8, rounds), flush=True)
+        print(measure(f"{n} short texts, one request", urls, (n, SHORT, n, 1), rounds), flush=True)
+        print(measure(f"{n} short texts, 32 requests at a time", urls, (n, SHORT, 1, 32), rounds), flush=True)
+        print(measure(f"{n // 10} long texts, one request", urls, (n // 10, LONG, n // 10, 1), rounds), flush=True)
+        print(measure(f"{n // 10} long texts, 8 requests at a time", urls, (n // 10, LONG, 1, 8), rounds), flush=True)
 
 
 if __name__ == "__main__":

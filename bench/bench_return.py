@@ -183,7 +183,7 @@ def show(title: str, turns: dict[str, Turn]) -> None:
     full = turns["full prefill"].ttft
     for name, turn in turns.items():
         part = f"{turn.ttft / full * 100:6.1f} % of a full prefill" if name != "full prefill" else ""
-        print(f"{title:24}{name:22}{turn.ttft * 1e3:9.1f} ms{turn.n_computed:7} of {turn.n_prompt:5} tokens  {part}")
+        print(f"{title:28}{name:22}{turn.ttft * 1e3:9.1f} ms{turn.n_computed:7} of {turn.n_prompt:5} tokens  {part}")
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Texts to embed, and a client that sends them over connections it keeps: one asyncio protocol, no library."""
 
 import asyncio
+import contextlib
 import json
 import random
 import time
@@ -42,6 +43,15 @@ class _Connection(asyncio.Protocol):
             self._missing = -1
             self._answer.set_result(b"".join(self._parts))
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(ConnectionResetError(str(exc or "closed")))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether another request can be sent: some servers hang up after a hundred."""
+        return self._transport is not None and not self._transport.is_closing()
+
     async def ask(self, request: bytes) -> bytes:
         """Send a request whole and return the body of the answer."""
         self._parts = []
@@ -69,10 +79,17 @@ async def _drive(url: str, requests: Sequence[bytes], concurrency: int) -> tuple
     answers: list[bytes] = [b""] * len(requests)
     numbers = iter(range(len(requests)))
 
+    async def connect() -> _Connection:
+        return (await loop.create_connection(_Connection, place.hostname, place.port))[1]
+
     async def one() -> None:
-        _, connection = await loop.create_connection(_Connection, place.hostname, place.port)
+        connection = await connect()
         for number in numbers:
-            answers[number] = await connection.ask(requests[number])
+            while not answers[number]:
+                if not connection.is_open:
+                    connection = await connect()
+                with contextlib.suppress(ConnectionResetError):
+                    answers[number] = await connection.ask(requests[number])
         connection.close()
 
     started = time.perf_counter()

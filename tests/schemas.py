@@ -51,8 +51,8 @@ SCHEMAS: dict[str, Schema] = {
             "to": {"$ref": "#/$defs/person"},
             "lines": items(closed({"what": text(), "price": {"$ref": "#/$defs/money"}}), 2, minItems=1),
         },
-        **{"$defs": {"person": PERSON, "money": MONEY}},
-    ),
+    )
+    | {"$defs": {"person": PERSON, "money": MONEY}},
     "order": closed({"id": whole(1, 99999), "ship": ADDRESS, "paid": {"type": "boolean"}, "note": text(20)}),
     "tree": {"$ref": "#/$defs/node", "$defs": {"node": TREE}},
     "sentiment": closed({"label": {"enum": ["positive", "negative", "neutral"]}, "score": whole(0, 100)}),
@@ -150,8 +150,8 @@ SCHEMAS: dict[str, Schema] = {
             "cons": items(text(14)),
             "author": {"$ref": "#/$defs/author"},
         },
-        **{"$defs": {"author": closed({"name": text(), "verified": {"type": "boolean"}}, optional=("verified",))}},
-    ),
+    )
+    | {"$defs": {"author": closed({"name": text(), "verified": {"type": "boolean"}}, optional=("verified",))}},
     "employee": closed(
         {
             "name": text(),
@@ -160,8 +160,8 @@ SCHEMAS: dict[str, Schema] = {
             "address": {"$ref": "#/$defs/address"},
         },
         optional=("address",),
-        **{"$defs": {"money": MONEY, "address": ADDRESS}},
-    ),
+    )
+    | {"$defs": {"money": MONEY, "address": ADDRESS}},
     "log_line": closed(
         {
             "level": {"enum": ["debug", "info", "warn", "error"]},

@@ -70,6 +70,10 @@ static void divide_prompts(lcrt_share *shares, int32_t n_shares, const lcrt_batc
         }
         n_left -= share->n_rows;
         n_before += share->n_rows;
+        if (streams && limits->n_more > 0 && n_left + n_over > limits->n_more - n_before) {
+            n_left = least(n_left, limits->n_more - n_before);
+            n_over = 0;
+        }
     }
 }
 

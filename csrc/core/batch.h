@@ -17,6 +17,7 @@ typedef struct lcrt_batch_limits {
     int32_t n_batch;  /* rows of one decode */
     int32_t n_chunk;  /* prompt rows while others decode, and behind a prompt that ends */
     int32_t n_round;  /* what is left of a prompt should be a multiple of this; 0: anything */
+    int32_t n_more;   /* while others decode, prompt rows of a pass that has more than one prompt; 0: n_chunk */
     bool even;        /* a pass wants as many rows of each sequence, so cutting costs */
     int32_t n_decode; /* decode rows at most */
     int32_t n_prompt; /* prompt rows at most */
@@ -26,7 +27,8 @@ typedef struct lcrt_batch_limits {
 /* Every decoding sequence gets its row, as long as there are cells. Prompts share what
  * remains, the oldest takes all it can use first. With nothing decoding they go at full
  * width, but a prompt that can end in this step is not held up by a longer one behind it.
- * An even pass takes a quarter of a chunk more where one prompt more can end with it, and
+ * Rows that are few of each sequence are dear, so a chunk of several prompts has a bound of
+ * its own. An even pass takes a quarter of a chunk more where one prompt more can end with it, and
  * cuts none for what is left when that is less than a quarter. */
 void lcrt_batch_divide(lcrt_share *shares, int32_t n_shares, const lcrt_batch_limits *limits);
 

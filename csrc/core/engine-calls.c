@@ -102,5 +102,7 @@ void lcrt_engine_stats_get(const lcrt_engine *engine, lcrt_engine_stats *out) {
         .mask_ns = atomic_load_explicit(&counters->mask_ns, memory_order_relaxed),
         .mask_wait_ns = atomic_load_explicit(&counters->mask_wait_ns, memory_order_relaxed),
         .n_forced = atomic_load_explicit(&counters->n_forced, memory_order_relaxed),
+        .n_drafted = atomic_load_explicit(&counters->n_drafted, memory_order_relaxed),
+        .n_accepted = atomic_load_explicit(&counters->n_accepted, memory_order_relaxed),
     };
 }

@@ -100,16 +100,27 @@ void lcrt_engine_cut_checkpoints(lcrt_engine *engine, int32_t slot, int32_t n) {
 
 /* Where the messages end and the generation prompt begins, as the last control token tells: the next turn has
  * everything before it in common. Without one, all but the last token: the same prompt may come again. */
-static int32_t boundary_of(const lcrt_engine *engine, const lcrt_sequence *sequence) {
+static int32_t boundary_of(const lcrt_engine *engine, const lcrt_sequence *sequence, bool *told) {
     const lcrt_backend *backend = &engine->backend;
     int32_t n = sequence->n_prompt;
     for (int32_t i = n - 1; i > 0 && i >= n - BOUNDARY_MAX; i--) {
         char text[1];
-        if (backend->vtable->piece(backend->self, sequence->tokens[i], false, text, 0) == 0) {
+        *told = backend->vtable->piece(backend->self, sequence->tokens[i], false, text, 0) == 0;
+        if (*told) {
             return i;
         }
     }
     return n - 1;
+}
+
+/* Where the last message begins, as the same control token tells: other conversations may have everything before
+ * it in common, and this one when the message is written anew. 0: unknown. */
+static int32_t message_of(const lcrt_sequence *sequence, int32_t boundary) {
+    int32_t i = boundary - 1;
+    while (i > 0 && sequence->tokens[i] != sequence->tokens[boundary]) {
+        i--;
+    }
+    return i > 0 ? i : 0;
 }
 
 void lcrt_engine_plan_checkpoint(const lcrt_engine *engine, lcrt_sequence *sequence) {
@@ -118,11 +129,14 @@ void lcrt_engine_plan_checkpoint(const lcrt_engine *engine, lcrt_sequence *seque
     if (!has_checkpoints(engine) || !sequence->cache || n_held >= sequence->n_prompt) {
         return;
     }
-    int32_t boundary = boundary_of(engine, sequence);
+    bool told = false;
+    int32_t boundary = boundary_of(engine, sequence, &told);
+    int32_t message = told ? message_of(sequence, boundary) : 0;
     int32_t next = (n_held / DISTANCE + 1) * DISTANCE;
-    if (next >= boundary) {
-        next = boundary;
+    if (message - n_held >= LENGTH_MIN && message < next && boundary - message >= LENGTH_MIN) {
+        next = message;
     }
+    next = next < boundary ? next : boundary;
     if (next > n_held && next >= LENGTH_MIN) {
         sequence->mark = next;
     }

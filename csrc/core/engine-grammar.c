@@ -21,7 +21,8 @@ static bool wants_mask(const lcrt_engine *engine, const lcrt_sequence *sequence)
     if (!lcrt_guided_is_on(guided) || guided->ready || sequence->n_rows == 0) {
         return false;
     }
-    return lcrt_engine_held(engine, sequence) + sequence->n_rows == sequence->n_tokens;
+    int32_t n_rows = sequence->n_rows - sequence->draft.n; /* behind them are guesses */
+    return lcrt_engine_held(engine, sequence) + n_rows == sequence->n_tokens;
 }
 
 static void prepare_one(void *data, int32_t i) {
@@ -29,6 +30,7 @@ static void prepare_one(void *data, int32_t i) {
     lcrt_sequence *sequence = engine->masking[i];
     int64_t begin_ns = lcrt_engine_now(engine);
     lcrt_guided_prepare(&sequence->guided, !sequence->started);
+    lcrt_guided_look_ahead(&sequence->guided, sequence->draft.tokens, sequence->draft.n);
     sequence->guided.prepare_ns = lcrt_engine_now(engine) - begin_ns;
 }
 

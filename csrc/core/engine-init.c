@@ -35,7 +35,8 @@ static lcrt_status check(const lcrt_engine_params *params, const lcrt_backend_in
     bool queue =
         params->max_queue >= 1 && params->max_queue <= 1 << 20 && (params->max_queue & (params->max_queue - 1)) == 0;
     bool events = params->events_len >= LCRT_EVENTS_LEN_MIN && (params->events_len & (params->events_len - 1)) == 0;
-    return slots && chunks && queue && events && params->n_sampler_threads >= 0 ? LCRT_OK : LCRT_ERR_INVALID;
+    bool drafts = params->n_draft >= 0 && params->n_draft <= LCRT_DRAFT_MAX;
+    return slots && chunks && queue && events && drafts && params->n_sampler_threads >= 0 ? LCRT_OK : LCRT_ERR_INVALID;
 }
 
 static lcrt_status make_rings(lcrt_engine *engine) {
@@ -94,6 +95,7 @@ static lcrt_status make_arrays(lcrt_engine *engine) {
 /* Everything but the backend, which is not the engine's before init has succeeded. */
 static void release(lcrt_engine *engine) {
     lcrt_engine_tiers_free(engine);
+    lcrt_engine_drafts_free(engine);
     lcrt_crew_free(engine->crew);
     lcrt_crew_free(engine->mask_crew);
     lcrt_slots_free(&engine->slots);
@@ -130,6 +132,7 @@ lcrt_status lcrt_engine_open(const lcrt_backend *backend, const lcrt_engine_para
     engine->ending.end = &engine->ending.first;
     int32_t n_min = params->n_chunk_min > backend->info.n_chunk ? params->n_chunk_min : backend->info.n_chunk;
     lcrt_pace_init(&engine->pace, params->latency_target_ns, n_min, backend->info.n_batch);
+    lcrt_pace_init(&engine->small, params->latency_target_ns, params->n_chunk_min, backend->info.n_batch);
     status = lcrt_bell_init(&engine->bell);
     if (status != LCRT_OK) {
         free(engine);
@@ -147,6 +150,9 @@ lcrt_status lcrt_engine_open(const lcrt_backend *backend, const lcrt_engine_para
     }
     if (status == LCRT_OK) {
         status = lcrt_engine_tiers_open(engine);
+    }
+    if (status == LCRT_OK) {
+        status = lcrt_engine_drafts_open(engine);
     }
     if (status != LCRT_OK) {
         release(engine);

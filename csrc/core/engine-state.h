@@ -43,12 +43,15 @@ typedef struct lcrt_engine_counters {
     atomic_int_fast64_t n_steps, n_rows, n_prefill_rows, decode_ns, sample_ns, step_ns, n_moves;
     atomic_int_fast64_t n_prompt, n_cached, n_taken, n_shared, n_joined;
     atomic_int_fast64_t n_masks, n_mask_waits, mask_ns, mask_wait_ns, n_forced;
+    atomic_int_fast64_t n_drafted, n_accepted;
 } lcrt_engine_counters;
 
 /* One row of logits and whose it is. */
 typedef struct lcrt_draw {
     lcrt_sequence *sequence;
     const float *logits;
+    int32_t row; /* of these logits; those of its draft follow */
+    int32_t n_drafted, n_kept;
 } lcrt_draw;
 
 struct lcrt_engine {
@@ -92,13 +95,18 @@ struct lcrt_engine {
     lcrt_draw *draws;
     int32_t n_draws;
     lcrt_pace pace;
+    lcrt_pace small; /* ... of passes in which no prompt has as many rows as the backend likes */
     lcrt_sequence **masking; /* whose masks are being computed */
     int32_t n_masking;
     lcrt_crew *mask_crew;
-    bool unsynced; /* a decode without outputs may still be running on the device */
-    bool untold;     /* events are in the ring that the reader has not been woken for ... */
-    bool urgent;     /* ... one of them begins or ends a job */
-    int64_t told_ns; /* when it was woken last */
+    lcrt_lookup *lookup; /* NULL: no drafts */
+    lcrt_gate gate;
+    lcrt_gate_wish *wishes; /* of each of sharing */
+    bool drafts_held;       /* this step has no room for them */
+    bool unsynced;          /* a decode without outputs may still be running on the device */
+    bool untold;            /* events are in the ring that the reader has not been woken for ... */
+    bool urgent;            /* ... one of them begins or ends a job */
+    int64_t told_ns;        /* when it was woken last */
     lcrt_crew *crew;
     double draw_ns; /* what sampling one row costs; 0: not measured */
     double copy_ns; /* what copying one token between split streams costs; 0: not measured */
@@ -135,6 +143,21 @@ void lcrt_engine_masks_end(lcrt_engine *engine);
 /* Where a pass wants as many rows of each sequence, streams that know more than one token
  * get no more than the others. */
 void lcrt_engine_level_streams(lcrt_engine *engine);
+
+/* engine-draft.c: rows for tokens that are only guessed. */
+lcrt_status lcrt_engine_drafts_open(lcrt_engine *engine);
+void lcrt_engine_drafts_free(lcrt_engine *engine);
+/* Streams want rows for guesses too, where these promise to pay; returns how many. */
+int32_t lcrt_engine_plan_drafts(lcrt_engine *engine);
+/* Guesses that got no rows are dropped. */
+void lcrt_engine_fit_drafts(lcrt_engine *engine);
+/* No more drafts in this step; false when there were none anyway. */
+bool lcrt_engine_drop_drafts(lcrt_engine *engine);
+/* After a sequence has advanced by its first row: goes on with those of its draft. An error
+ * leaves a slot whose content is not to be trusted. */
+lcrt_status lcrt_engine_follow_draft(lcrt_engine *engine, lcrt_draw *draw, bool can_shift, int64_t now_ns);
+/* After all of them. */
+void lcrt_engine_settle_drafts(lcrt_engine *engine);
 
 /* engine-room.c: slots and cells. */
 int32_t lcrt_engine_held(const lcrt_engine *engine, const lcrt_sequence *sequence);

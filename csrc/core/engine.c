@@ -28,21 +28,23 @@ static int32_t collect_shares(lcrt_engine *engine) {
         n_wanted += share->n_wanted;
     }
     lcrt_engine_level_streams(engine);
+    n_wanted += lcrt_engine_plan_drafts(engine);
     int32_t n_batch = engine->backend.info.n_batch;
     return n_wanted < n_batch ? (int32_t)n_wanted : n_batch;
 }
 
-/* The rows of one sequence: the next n_rows tokens that its slot does not hold. */
+/* The rows of one sequence: the next n_rows tokens that its slot does not hold, then its draft. */
 static void put_rows(lcrt_engine *engine, const lcrt_sequence *sequence) {
     int32_t n_held = lcrt_engine_held(engine, sequence);
     int32_t id = engine->slots.slots[sequence->slot].id;
     for (int32_t i = 0; i < sequence->n_rows; i++) {
         int32_t pos = n_held + i;
+        int32_t n_beyond = pos - sequence->n_tokens; /* from 0 on: a place in the draft */
         engine->rows[engine->n_rows++] = (lcrt_row){
-            .token = sequence->tokens[pos],
+            .token = n_beyond < 0 ? sequence->tokens[pos] : sequence->draft.tokens[n_beyond],
             .pos = pos,
             .seq = id,
-            .output = pos == sequence->n_tokens - 1,
+            .output = n_beyond >= -1,
         };
     }
 }
@@ -52,10 +54,12 @@ static void put_rows(lcrt_engine *engine, const lcrt_sequence *sequence) {
 static void divide(lcrt_engine *engine, int32_t n_prompt_max) {
     const lcrt_backend_info *info = &engine->backend.info;
     int32_t n_chunk = engine->params.n_chunk;
+    const lcrt_pace *several = info->n_chunk > 0 ? &engine->small : &engine->pace;
     lcrt_batch_limits limits = {
         .n_batch = info->n_batch,
         .n_chunk = n_chunk > 0 ? n_chunk : lcrt_pace_chunk(&engine->pace, engine->n_streams),
         .n_round = info->n_chunk,
+        .n_more = n_chunk > 0 ? n_chunk : lcrt_pace_more(several, engine->n_streams),
         .even = info->consecutive,
         .n_decode = INT32_MAX,
         .n_prompt = n_prompt_max,
@@ -72,6 +76,7 @@ static void divide(lcrt_engine *engine, int32_t n_prompt_max) {
         engine->sharing[i]->n_rows = engine->shares[i].n_rows;
         engine->n_prompt_rows += engine->shares[i].decoding ? 0 : engine->shares[i].n_rows;
     }
+    lcrt_engine_fit_drafts(engine);
 }
 
 /* Fills rows, in order of sequence ids. */
@@ -138,19 +143,20 @@ static void collect_draws(lcrt_engine *engine, int64_t row_ns) {
             add(&engine->counters.n_prompt, sequence->usage.n_prompt);
             add(&engine->counters.n_cached, sequence->usage.n_cached);
         }
-        int32_t n_rows = sequence->n_rows;
-        row += n_rows;
+        int32_t n_rows = sequence->n_rows - sequence->draft.n;
+        int32_t last = row + n_rows - 1; /* the last one whose token is known */
+        row += sequence->n_rows;
         const int32_t *tokens = sequence->tokens + lcrt_engine_held(engine, sequence);
         lcrt_status status = lcrt_slots_add(&engine->slots, sequence->slot, tokens, n_rows);
         const float *logits = NULL;
-        if (status == LCRT_OK && engine->rows[row - 1].output) {
-            logits = engine->backend.vtable->logits(engine->backend.self, row - 1);
+        if (status == LCRT_OK && engine->rows[last].output) {
+            logits = engine->backend.vtable->logits(engine->backend.self, last);
             status = logits == NULL ? LCRT_ERR_BACKEND : LCRT_OK;
         }
         if (status != LCRT_OK) {
             lcrt_engine_fail(engine, sequence, status);
         } else if (logits != NULL && lcrt_engine_held(engine, sequence) == sequence->n_tokens) {
-            engine->draws[engine->n_draws++] = (lcrt_draw){.sequence = sequence, .logits = logits};
+            engine->draws[engine->n_draws++] = (lcrt_draw){.sequence = sequence, .logits = logits, .row = last};
         }
     }
 }
@@ -187,10 +193,24 @@ static void advance(lcrt_engine *engine) {
         lcrt_sequence_advance(sequence, &engine->backend, can_shift, now_ns);
         int32_t n_forced = sequence->n_known - (sequence->sampled >= 0);
         add(&engine->counters.n_forced, n_forced > 0 ? n_forced : 0);
-        if (sequence->finish != LCRT_FINISH_NONE) {
+        lcrt_status status = lcrt_engine_follow_draft(engine, &engine->draws[i], can_shift, now_ns);
+        if (status != LCRT_OK) {
+            lcrt_engine_fail(engine, sequence, status);
+        } else if (sequence->finish != LCRT_FINISH_NONE) {
             lcrt_engine_retire(engine, sequence);
         }
     }
+    lcrt_engine_settle_drafts(engine);
+}
+
+/* Whether no prompt has as many rows in this pass as are worth their while. */
+static bool is_small(const lcrt_engine *engine) {
+    int32_t n_most = 0;
+    for (int32_t i = 0; i < engine->n_shares; i++) {
+        const lcrt_share *share = &engine->shares[i];
+        n_most = !share->decoding && share->n_rows > n_most ? share->n_rows : n_most;
+    }
+    return n_most < engine->backend.info.n_chunk;
 }
 
 /* What the pass has told about the cost of rows. One without outputs has not been waited
@@ -199,7 +219,16 @@ static void measure(lcrt_engine *engine, int64_t ns) {
     bool unsynced = !engine->rows[engine->n_rows - 1].output && engine->n_draws == 0;
     engine->prompts_last = engine->n_streams > 0 && engine->n_prompt_rows == engine->n_rows;
     if (!unsynced && !engine->unsynced) {
-        lcrt_pace_measure(&engine->pace, engine->n_rows - engine->n_prompt_rows, engine->n_prompt_rows, ns);
+        int32_t n_decode = engine->n_rows - engine->n_prompt_rows;
+        if (engine->n_prompt_rows == 0 || !is_small(engine)) {
+            lcrt_pace_measure(&engine->pace, n_decode, engine->n_prompt_rows, ns);
+        }
+        if (is_small(engine)) {
+            lcrt_pace_measure(&engine->small, n_decode, engine->n_prompt_rows, ns);
+        }
+        if (engine->n_prompt_rows == 0) {
+            lcrt_gate_measure(&engine->gate, engine->n_rows, ns);
+        }
     }
     engine->unsynced = unsynced;
     add(&engine->counters.decode_ns, ns);
@@ -234,6 +263,7 @@ static bool run_batch(lcrt_engine *engine) {
     int32_t n_prompt_max = INT32_MAX;
     int64_t begin_ns;
     lcrt_status status;
+    engine->drafts_held = false;
     for (;;) {
         lcrt_engine_shift_full(engine);
         compose(engine, n_prompt_max);
@@ -248,7 +278,9 @@ static bool run_batch(lcrt_engine *engine) {
             break;
         }
         lcrt_engine_masks_end(engine);
-        lcrt_engine_make_room(engine, &n_prompt_max);
+        if (!lcrt_engine_drop_drafts(engine)) {
+            lcrt_engine_make_room(engine, &n_prompt_max);
+        }
     }
     if (status == LCRT_OK) {
         collect_draws(engine, begin_ns);

@@ -8,7 +8,8 @@ static const double rates_before[LCRT_GATE_SOURCES] = {0.9, 0.7, 0.4, 0.6};
 
 /* How fast a measurement moves what was known. */
 #define LEARN_NOW 0.3
-#define LEARN_COST 0.1
+#define LEARN_COST 0.1 /* the first ones more, until COUNT_MAX */
+#define COUNT_MAX 8
 #define LEARN_OWN 0.15
 #define LEARN_ALL 0.03
 
@@ -18,6 +19,8 @@ static const double rates_before[LCRT_GATE_SOURCES] = {0.9, 0.7, 0.4, 0.6};
 #define CREDIT_SHARE 0.003
 #define CREDIT_BEGIN 2.0
 #define CREDIT_MAX 12.0
+/* A pass may take so much of the credit more than one without drafts. */
+#define CREDIT_REACH 2.0
 /* After so many declined drafts a promising one is tried all the same: costs may have changed. */
 #define RETRY_AFTER 256
 #define RETRY_TOKENS 3
@@ -72,14 +75,17 @@ void lcrt_gate_measure(lcrt_gate *gate, int32_t n_rows, int64_t ns) {
         gate->one_ns = (double)ns / relative_cost(gate, n_rows);
         gate->credit_ns = CREDIT_BEGIN * gate->one_ns;
     }
-    double *cost = &gate->costs[n_rows];
-    if (*cost <= 0) {
-        *cost = bounded((double)ns / gate->one_ns, 1, n_rows);
-    } else {
-        double change = bounded((double)ns / (gate->one_ns * *cost), 0.5, 2) - 1;
-        gate->one_ns *= 1 + LEARN_NOW * change;
-        *cost *= n_rows > 1 ? 1 + LEARN_COST * change : 1;
+    int32_t *n_before = &gate->n_measured[n_rows];
+    double expected = relative_cost(gate, n_rows);
+    double change = bounded((double)ns / (gate->one_ns * expected), 0.25, 4) - 1;
+    if (n_rows > 1) {
+        /* A number of rows that is new says much of its cost and little of the moment. */
+        gate->costs[n_rows] =
+            bounded(expected * (1 + bounded(1.0 / (1 + *n_before), LEARN_COST, 1) * change), 1, n_rows);
+        change *= (double)*n_before / COUNT_MAX;
     }
+    gate->one_ns *= 1 + LEARN_NOW * bounded(change, -0.5, 1);
+    *n_before += *n_before < COUNT_MAX;
     gate->credit_ns =
         bounded(gate->credit_ns + CREDIT_SHARE * (double)ns, -CREDIT_MAX * gate->one_ns, CREDIT_MAX * gate->one_ns);
 }
@@ -143,16 +149,18 @@ int32_t lcrt_gate_choose(lcrt_gate *gate, const lcrt_gate_wish *wishes, int32_t 
     for (int32_t n = 1; n <= n_limit; n++) {
         prospect found = look(gate, wishes, n_streams, n);
         double speed = (n_streams + found.n_taken) / found.ns;
-        if (found.n_drafted <= n_spare && speed > best) {
+        bool affordable = found.n_drafted <= n_spare && found.ns - plain_ns < CREDIT_REACH * gate->credit_ns;
+        if (affordable && speed > best) {
             best = speed;
             n_best = n;
         }
     }
     if (n_best == 0) {
-        prospect short_one = look(gate, wishes, n_streams, RETRY_TOKENS);
+        int32_t n_retry = n_limit < RETRY_TOKENS ? n_limit : RETRY_TOKENS;
+        prospect short_one = look(gate, wishes, n_streams, n_retry);
         bool fits = short_one.n_drafted <= n_spare;
         gate->n_declined++;
-        n_best = fits && retries(gate, &short_one, plain_ns) ? RETRY_TOKENS : 0;
+        n_best = fits && retries(gate, &short_one, plain_ns) ? n_retry : 0;
     }
     gate->n_declined = n_best > 0 ? 0 : gate->n_declined;
     return n_best;

@@ -10,15 +10,15 @@ lcrt_status lcrt_guided_init(lcrt_guided *guided, const lcrt_grammar *grammar, i
     }
     guided->forces = forces;
     guided->n_words = (n_vocab + 31) / 32;
-    guided->mask = malloc((size_t)guided->n_words * sizeof(*guided->mask));
-    return guided->mask != NULL ? LCRT_OK : LCRT_ERR_NO_MEMORY;
+    guided->masks = malloc((size_t)guided->n_words * (1 + LCRT_AHEAD_MAX) * sizeof(*guided->masks));
+    return guided->masks != NULL ? LCRT_OK : LCRT_ERR_NO_MEMORY;
 }
 
 void lcrt_guided_free(lcrt_guided *guided) {
     if (lcrt_guided_is_on(guided)) {
         guided->grammar.vtable->free(guided->grammar.self);
     }
-    free(guided->mask);
+    free(guided->masks);
     memset(guided, 0, sizeof(*guided));
 }
 
@@ -30,18 +30,43 @@ void lcrt_guided_prepare(lcrt_guided *guided, bool starts) {
     const lcrt_grammar *grammar = &guided->grammar;
     guided->status = LCRT_OK;
     guided->n_forced = 0;
+    guided->n_ahead = guided->n_came = 0;
     if (starts) {
         lcrt_guided_force(guided);
     }
     if (guided->n_forced == 0) {
-        guided->status = grammar->vtable->mask(grammar->self, guided->mask, guided->n_words);
+        guided->status = grammar->vtable->mask(grammar->self, guided->masks, guided->n_words);
     }
     guided->ready = true;
 }
 
+void lcrt_guided_look_ahead(lcrt_guided *guided, const int32_t *guesses, int32_t n) {
+    const lcrt_grammar *grammar = &guided->grammar;
+    int32_t n_accepted = 0;
+    n = n < LCRT_AHEAD_MAX ? n : LCRT_AHEAD_MAX;
+    for (int32_t i = 0; i < n && guided->status == LCRT_OK && guided->n_forced == 0; i++) {
+        guided->status = grammar->vtable->accept(grammar->self, &guesses[i], 1);
+        if (guided->status != LCRT_OK) {
+            return;
+        }
+        n_accepted++;
+        uint32_t *mask = guided->masks + (size_t)n_accepted * (size_t)guided->n_words;
+        guided->status = grammar->vtable->mask(grammar->self, mask, guided->n_words);
+        guided->ahead[guided->n_ahead++] = guesses[i];
+    }
+    if (n_accepted > 0 && guided->status == LCRT_OK) {
+        guided->status = grammar->vtable->rewind(grammar->self, n_accepted);
+    }
+}
+
 lcrt_status lcrt_guided_accept(lcrt_guided *guided, int32_t token, bool *stopped) {
     const lcrt_grammar *grammar = &guided->grammar;
-    guided->ready = false;
+    guided->ready = guided->n_came < guided->n_ahead && guided->ahead[guided->n_came] == token;
+    if (guided->ready) {
+        guided->n_came++;
+    } else {
+        guided->n_ahead = guided->n_came = 0;
+    }
     lcrt_status status = grammar->vtable->accept(grammar->self, &token, 1);
     *stopped = status == LCRT_OK && grammar->vtable->stopped(grammar->self);
     return status;
@@ -53,5 +78,6 @@ void lcrt_guided_force(lcrt_guided *guided) {
 }
 
 const uint32_t *lcrt_guided_mask(const lcrt_guided *guided) {
-    return lcrt_guided_is_on(guided) ? guided->mask : NULL;
+    size_t offset = (size_t)guided->n_came * (size_t)guided->n_words;
+    return lcrt_guided_is_on(guided) ? guided->masks + offset : NULL;
 }

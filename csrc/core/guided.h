@@ -14,16 +14,20 @@
 
 /* Tokens that are taken at once at most: they are rows of one pass, for which others wait. */
 #define LCRT_FORCED_MAX 64
+/* Guesses behind the next token for which masks are prepared at most. */
+#define LCRT_AHEAD_MAX 16
 
 typedef struct lcrt_guided {
     lcrt_grammar grammar; /* owned; without vtable everything here is idle */
-    uint32_t *mask;
+    uint32_t *masks;      /* of the next token, then of what follows each of the guesses */
     int32_t n_words;
     bool forces; /* takes forced tokens without sampling them */
     bool ready;  /* prepared for the next token: status, and forced or mask, are of now */
     lcrt_status status;
     int32_t n_forced;
     int32_t forced[LCRT_FORCED_MAX];
+    int32_t n_ahead, n_came; /* guesses with a mask behind them; of these, tokens that came */
+    int32_t ahead[LCRT_AHEAD_MAX];
     int64_t prepare_ns; /* how long the last preparation took */
 } lcrt_guided;
 
@@ -36,6 +40,10 @@ bool lcrt_guided_is_on(const lcrt_guided *guided);
 
 /* Finds what may come next: with starts, first whether it is forced; else the mask. */
 void lcrt_guided_prepare(lcrt_guided *guided, bool starts);
+
+/* After prepare: the masks behind guesses, which the grammar must take, so that they are
+ * ready should these come. */
+void lcrt_guided_look_ahead(lcrt_guided *guided, const int32_t *guesses, int32_t n);
 
 /* The token has come. *stopped: the text is complete. */
 lcrt_status lcrt_guided_accept(lcrt_guided *guided, int32_t token, bool *stopped);

@@ -6,7 +6,7 @@
 
 /* Tokens of a block: a text wastes half of one on average, and loses its oldest whole. */
 #define BLOCK 64
-/* Places of one hash in the index, the newest first. */
+/* Places of one hash in the index, the newest first. There are twice as many as there can be n-grams. */
 #define WAYS 4
 
 static const int32_t lengths[LCRT_LOOKUP_LEVELS] = LCRT_LOOKUP_LENGTHS;
@@ -52,7 +52,7 @@ lcrt_status lcrt_lookup_init(int32_t n_tokens, lcrt_lookup **out) {
     }
     lookup->n_blocks = (n_tokens + BLOCK - 1) / BLOCK + 1;
     lookup->n_buckets = 1;
-    while (lookup->n_buckets * WAYS < (uint64_t)n_tokens * LCRT_LOOKUP_LEVELS) {
+    while (lookup->n_buckets * WAYS < (uint64_t)n_tokens * LCRT_LOOKUP_LEVELS * 2) {
         lookup->n_buckets *= 2;
     }
     lookup->blocks = calloc((size_t)lookup->n_blocks, sizeof(*lookup->blocks));

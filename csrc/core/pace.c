@@ -66,11 +66,9 @@ void lcrt_pace_init(lcrt_pace *pace, int64_t target_ns, int32_t n_min, int32_t n
     }
 }
 
-int32_t lcrt_pace_chunk(const lcrt_pace *pace, int32_t n_decode) {
-    int32_t n_best = pace->n_min;
-    if (pace->row_ns <= 0) {
-        return n_best;
-    }
+/* The largest size from n_least on that keeps the step under the target; n_least itself may not. */
+static int32_t largest(const lcrt_pace *pace, int32_t n_decode, int32_t n_least) {
+    int32_t n_best = n_least;
     double decode_ns = decode_cost(pace, n_decode);
     /* Where decoding alone is slow, prompts still get a part of the time. */
     double left_ns = bounded((double)pace->target_ns - decode_ns, decode_ns / 2, (double)pace->target_ns);
@@ -81,6 +79,14 @@ int32_t lcrt_pace_chunk(const lcrt_pace *pace, int32_t n_decode) {
         }
     }
     return n_best;
+}
+
+int32_t lcrt_pace_chunk(const lcrt_pace *pace, int32_t n_decode) {
+    return pace->row_ns > 0 ? largest(pace, n_decode, pace->n_min) : pace->n_min;
+}
+
+int32_t lcrt_pace_more(const lcrt_pace *pace, int32_t n_decode) {
+    return pace->row_ns > 0 ? largest(pace, n_decode, 1) : pace->n_min;
 }
 
 void lcrt_pace_measure(lcrt_pace *pace, int32_t n_decode, int32_t n_prompt, int64_t ns) {

@@ -27,6 +27,9 @@ void lcrt_pace_init(lcrt_pace *pace, int64_t target_ns, int32_t n_min, int32_t n
 /* Prompt rows for the next step beside n_decode decode rows. */
 int32_t lcrt_pace_chunk(const lcrt_pace *pace, int32_t n_decode);
 
+/* The same where the rows are several prompts': no least number makes those worth a pass. */
+int32_t lcrt_pace_more(const lcrt_pace *pace, int32_t n_decode);
+
 /* A step of so many rows took ns. */
 void lcrt_pace_measure(lcrt_pace *pace, int32_t n_decode, int32_t n_prompt, int64_t ns);
 

@@ -113,6 +113,9 @@ void lcrt_sequence_free(lcrt_sequence *sequence) {
 
 void lcrt_sequence_sample(lcrt_sequence *sequence, const float *logits, int32_t n_vocab) {
     int32_t token = -1;
+    if (lcrt_guided_is_on(&sequence->guided) && !sequence->guided.ready) {
+        lcrt_guided_prepare(&sequence->guided, false);
+    }
     if (sequence->guided.status == LCRT_OK && sequence->guided.n_forced == 0) {
         token = lcrt_sampler_sample(sequence->sampler, logits, lcrt_guided_mask(&sequence->guided));
     }

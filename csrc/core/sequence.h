@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "draft.h"
 #include "guided.h"
 #include "lcrt/backend.h"
 #include "lcrt/engine.h"
@@ -33,20 +34,21 @@ typedef struct lcrt_sequence {
     lcrt_guided guided;
     lcrt_output output;
 
-    int32_t slot;    /* -1: none */
-    int32_t mark;    /* length at which its slot gets a checkpoint; INT32_MAX: never */
+    int32_t slot;      /* -1: none */
+    int32_t mark;      /* length at which its slot gets a checkpoint; INT32_MAX: never */
     int32_t n_fetches; /* times that a state was read from disk for it */
-    uint64_t leader; /* serial of the job whose prompt it waits for, 0: it does not wait */
-    int32_t n_join;  /* ... until that one holds so many tokens */
-    int32_t n_rows;  /* in the batch of this step */
-    bool blocked;    /* its output does not fit the event ring, so it gets no rows */
-    bool started;    /* its prompt was computed once */
-    bool start_due;  /* START is not in the event ring yet */
-    bool finish_due; /* FINISH is not in the event ring yet */
+    uint64_t leader;   /* serial of the job whose prompt it waits for, 0: it does not wait */
+    int32_t n_join;    /* ... until that one holds so many tokens */
+    int32_t n_rows;    /* in the batch of this step */
+    bool blocked;      /* its output does not fit the event ring, so it gets no rows */
+    bool started;      /* its prompt was computed once */
+    bool start_due;    /* START is not in the event ring yet */
+    bool finish_due;   /* FINISH is not in the event ring yet */
 
     int32_t sampled; /* result of this step */
     int32_t n_known; /* tokens at the end that came at once, without sampling */
     lcrt_logprob logprobs[1 + LCRT_TOP_MAX];
+    lcrt_draft draft;
 
     lcrt_finish finish;
     lcrt_status status;

@@ -25,7 +25,8 @@ static int32_t next_token(const lcrt_fake_params *params, int32_t token, int32_t
 
 void lcrt_fake_logits(const lcrt_fake_params *params, const int32_t *tokens, int32_t n_tokens, float *out) {
     uint64_t hash = 0;
-    for (int32_t i = 0; i < n_tokens; i++) {
+    int32_t n_last = params->n_window > 0 && params->n_window < n_tokens ? params->n_window : n_tokens;
+    for (int32_t i = n_tokens - n_last; i < n_tokens; i++) {
         hash = fake_hash(hash, tokens[i]);
     }
     if (params->mode == LCRT_FAKE_HASH) {
@@ -38,13 +39,26 @@ void lcrt_fake_logits(const lcrt_fake_params *params, const int32_t *tokens, int
     out[next_token(params, tokens[n_tokens - 1], n_tokens - 1)] = FAKE_PEAK;
 }
 
+/* The hash of the last tokens that count. */
+static uint64_t hash_of(const fake_backend *fake, const fake_seq *own) {
+    int32_t n_window = fake->params.n_window;
+    if (n_window == 0 || n_window >= own->n_cells) {
+        return own->cells[own->n_cells - 1].hash;
+    }
+    uint64_t hash = 0;
+    for (int32_t i = own->n_cells - n_window; i < own->n_cells; i++) {
+        hash = fake_hash(hash, own->cells[i].token);
+    }
+    return hash;
+}
+
 /* Logits of a sequence after its last cell. */
 static void put_logits(fake_backend *fake, int32_t output, int32_t seq) {
     const fake_seq *own = &fake->cells.seqs[seq];
     const fake_cell *last = &own->cells[own->n_cells - 1];
     float *out = fake->logits + (size_t)output * (size_t)fake->params.n_vocab;
     if (fake->params.mode == LCRT_FAKE_HASH) {
-        fill_hash(&fake->params, last->hash, out);
+        fill_hash(&fake->params, hash_of(fake, own), out);
         return;
     }
     if (fake->peaks[output] >= 0) {
@@ -96,7 +110,7 @@ static bool check_rows(fake_backend *fake, const lcrt_row *rows, int32_t n_rows)
         n_before = i > 0 && rows[i - 1].seq == rows[i].seq ? n_before + 1 : 0;
         n_outputs += rows[i].output;
         good = fake_cells_fits(&fake->cells, rows[i].seq, rows[i].pos, n_before) && rows[i].token >= 0 &&
-               rows[i].token < fake->params.n_vocab && n_outputs <= fake->params.n_seq_max;
+               rows[i].token < fake->params.n_vocab && n_outputs <= fake->params.n_outputs;
     }
     return good;
 }

@@ -20,7 +20,7 @@ typedef struct fake_backend {
     fake_cells cells;
     int32_t *row_output; /* of the last decode: output number of each row, -1 without */
     int32_t n_rows;
-    float *logits;   /* n_seq_max rows */
+    float *logits;   /* n_outputs rows */
     int32_t *peaks;  /* per row of logits: where it is not FAKE_FLOOR, -1 nowhere */
     int32_t n_calls; /* decodes asked for */
 

@@ -87,8 +87,8 @@ bool fake_cells_fits(fake_cells *cells, int32_t seq, int32_t pos, int32_t n_befo
 void fake_cells_put(fake_cells *cells, int32_t seq, int32_t token) {
     fake_seq *own = &cells->seqs[seq];
     uint64_t before = own->n_cells > 0 ? own->cells[own->n_cells - 1].hash : 0;
-    own->cells[own->n_cells] = (fake_cell){
-        .pos = own->n_cells, .token = token, .place = take_place(cells), .hash = fake_hash(before, token)};
+    own->cells[own->n_cells] =
+        (fake_cell){.pos = own->n_cells, .token = token, .place = take_place(cells), .hash = fake_hash(before, token)};
     own->n_cells++;
     own->n_seen = own->n_cells > own->n_seen ? own->n_cells : own->n_seen;
 }

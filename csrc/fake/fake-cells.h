@@ -32,8 +32,8 @@ typedef struct fake_cells {
     bool unified;       /* sharing takes no cells; else it copies */
     int32_t *n_sharing; /* of each place, sequences that have it; of a free one, the next free one */
     int32_t free;       /* the first free place */
-    int32_t n_back; /* how far a sequence can be cut back; negative: to any length */
-    int64_t n_used; /* places, each counted once */
+    int32_t n_back;     /* how far a sequence can be cut back; negative: to any length */
+    int64_t n_used;     /* places, each counted once */
     int64_t n_moved;
     int64_t n_faults;
 } fake_cells;

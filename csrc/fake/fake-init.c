@@ -47,11 +47,11 @@ static bool sensible(const lcrt_fake_params *params) {
 /* The arrays that init allocates; free frees what there is. */
 static lcrt_status allocate(fake_backend *fake) {
     const lcrt_fake_params *params = &fake->params;
-    size_t n_logits = (size_t)params->n_seq_max * (size_t)params->n_vocab;
+    size_t n_logits = (size_t)params->n_outputs * (size_t)params->n_vocab;
     size_t script_len = (size_t)(params->mode == LCRT_FAKE_SCRIPT ? params->n_script : 1) * sizeof(int32_t);
     fake->row_output = malloc((size_t)params->n_batch * sizeof(int32_t));
     fake->logits = malloc(n_logits * sizeof(float));
-    fake->peaks = malloc((size_t)params->n_seq_max * sizeof(int32_t));
+    fake->peaks = malloc((size_t)params->n_outputs * sizeof(int32_t));
     fake->script = malloc(script_len);
     if (fake->row_output == NULL || fake->logits == NULL || fake->peaks == NULL || fake->script == NULL) {
         return LCRT_ERR_NO_MEMORY;
@@ -59,7 +59,7 @@ static lcrt_status allocate(fake_backend *fake) {
     for (size_t i = 0; i < n_logits; i++) {
         fake->logits[i] = FAKE_FLOOR;
     }
-    for (int32_t i = 0; i < params->n_seq_max; i++) {
+    for (int32_t i = 0; i < params->n_outputs; i++) {
         fake->peaks[i] = -1;
     }
     if (params->mode == LCRT_FAKE_SCRIPT) {
@@ -80,6 +80,7 @@ lcrt_status lcrt_backend_fake(const lcrt_fake_params *params, lcrt_backend *out)
         return LCRT_ERR_NO_MEMORY;
     }
     fake->params = *params;
+    fake->params.n_outputs = params->n_outputs > 0 ? params->n_outputs : params->n_seq_max;
     atomic_init(&fake->clock_ns, CLOCK_BEGIN_NS);
     pthread_mutex_init(&fake->mutex, NULL);
     pthread_cond_init(&fake->cond, NULL);
@@ -98,6 +99,7 @@ lcrt_status lcrt_backend_fake(const lcrt_fake_params *params, lcrt_backend *out)
                 .n_ctx_seq = params->n_ctx_seq,
                 .n_seq_max = params->n_seq_max,
                 .n_batch = params->n_batch,
+                .n_outputs = fake->params.n_outputs,
                 .n_parallel = params->n_parallel,
                 .n_chunk = params->n_chunk,
                 .unified = params->unified,

@@ -162,7 +162,9 @@ void set_info(const request &req, const lcrt::kv_plan &plan, context *ctx) {
     info.can_store = true;
     info.can_shift = info.can_trim && llama_memory_can_shift(ctx->memory);
     info.n_chunk = llama_supports_gpu_offload() || req.params.flash_attention == 0 ? 0 : n_chunk_host;
-    ctx->n_outputs_max = req.params.n_outputs;
+    const int32_t n_outputs = req.params.n_outputs;
+    ctx->n_outputs_max = llama_supports_gpu_offload() ? n_outputs : std::max(n_outputs, n_outputs_host);
+    info.n_outputs = std::min(ctx->n_outputs_max, info.n_batch);
 }
 
 void size_batch(context *ctx) {

@@ -94,7 +94,11 @@ lcrt_status state_set(void *self, int32_t seq, bool part, const uint8_t *data, s
 bool probe_trim(context *ctx) {
     llama_token tokens[] = {0, 0};
     const attempt attempt;
-    const bool decoded = llama_decode(ctx->llama, llama_batch_get_one(tokens, 2)) == 0;
+    const int32_t n_rows = std::min(ctx->info.n_batch, 2);
+    bool decoded = true;
+    for (int32_t i = 0; i < 2; i += n_rows) {
+        decoded = decoded && llama_decode(ctx->llama, llama_batch_get_one(tokens + i, n_rows)) == 0;
+    }
     llama_synchronize(ctx->llama);
     const bool trimmed = decoded && llama_memory_seq_rm(ctx->memory, 0, 1, -1);
     llama_memory_clear(ctx->memory, true);

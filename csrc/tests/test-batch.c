@@ -86,6 +86,25 @@ static void an_even_pass_ends_one_prompt_more_and_cuts_none_for_a_small_rest(voi
     check_rows(alone, (int32_t[]){1, 100}, 2);
 }
 
+/* Few rows of each of many sequences are dearer than as many of one. */
+static void a_chunk_of_several_prompts_has_its_own_bound_beside_streams(void) {
+    lcrt_batch_limits limits = wide();
+    limits.n_chunk = 64;
+    limits.n_more = 40;
+    for (int32_t even = 0; even < 2; even++) {
+        limits.even = even;
+        lcrt_share shares[] = {{.n_wanted = 1, .decoding = true}, {.n_wanted = 25}, {.n_wanted = 25}};
+        lcrt_batch_divide(shares, 3, &limits);
+        check_rows(shares, (int32_t[]){1, 25, even ? 0 : 15}, 3);
+        lcrt_share one[] = {{.n_wanted = 1, .decoding = true}, {.n_wanted = 60}, {.n_wanted = 4}};
+        lcrt_batch_divide(one, 3, &limits);
+        check_rows(one, (int32_t[]){1, 60, 0}, 3);
+        lcrt_share alone[] = {{.n_wanted = 25}, {.n_wanted = 25}, {.n_wanted = 25}};
+        lcrt_batch_divide(alone, 3, &limits);
+        check_rows(alone, (int32_t[]){25, 25, 25}, 3);
+    }
+}
+
 static void a_stream_that_knows_more_tokens_gets_rows_for_them(void) {
     lcrt_batch_limits limits = wide();
     lcrt_share shares[] = {{.n_wanted = 9, .decoding = true}, {.n_wanted = 1, .decoding = true}, {.n_wanted = 100}};
@@ -186,6 +205,18 @@ static void the_pace_follows_a_machine_that_becomes_slower_and_faster_again(void
     CHECK(n_fast >= 96 && n_again >= 96);
 }
 
+static void no_least_number_makes_several_prompts_worth_a_pass(void) {
+    lcrt_pace pace;
+    lcrt_pace_init(&pace, 100 * MS, 64, 2048);
+    CHECK_INT(lcrt_pace_more(&pace, 1), 64);
+    for (int32_t i = 0; i < 20; i++) {
+        lcrt_pace_measure(&pace, 1, 0, 10 * MS);
+        lcrt_pace_measure(&pace, 1, 25, (10 + 25 * 3) * MS);
+    }
+    CHECK_INT(lcrt_pace_chunk(&pace, 1), 64);
+    CHECK(lcrt_pace_more(&pace, 1) >= 16 && lcrt_pace_more(&pace, 1) <= 32);
+}
+
 static void one_slow_step_does_not_spoil_the_pace(void) {
     static const test_machine machine = {5e6, 1e6, 0.6e6};
     lcrt_pace pace;
@@ -240,6 +271,7 @@ int main(void) {
     RUN(a_short_prompt_is_not_held_up_by_a_long_one_behind_it);
     RUN(decoding_comes_first_when_cells_are_few);
     RUN(an_even_pass_ends_one_prompt_more_and_cuts_none_for_a_small_rest);
+    RUN(a_chunk_of_several_prompts_has_its_own_bound_beside_streams);
     RUN(a_stream_that_knows_more_tokens_gets_rows_for_them);
     RUN(what_is_left_of_a_prompt_is_a_multiple_of_n_round);
     RUN(streams_can_wait_for_a_chunk);
@@ -247,6 +279,7 @@ int main(void) {
     RUN(the_pace_begins_carefully);
     RUN(the_pace_finds_the_largest_chunk_under_the_target);
     RUN(the_pace_follows_a_machine_that_becomes_slower_and_faster_again);
+    RUN(no_least_number_makes_several_prompts_worth_a_pass);
     RUN(one_slow_step_does_not_spoil_the_pace);
     RUN(where_decoding_alone_is_over_the_target_prompts_still_move);
     RUN(the_chunk_stays_within_its_bounds);

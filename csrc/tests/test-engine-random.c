@@ -21,6 +21,7 @@ typedef struct test_plan {
 
 static test_plan plans[N_JOBS];
 static uint64_t seed;
+static int64_t n_drafted, n_accepted; /* over all rounds */
 
 static bool chance(int32_t percent) {
     return test_between(&seed, 1, 100) <= percent;
@@ -31,6 +32,7 @@ static void plan_backend(lcrt_rig *rig) {
     fake->mode = LCRT_FAKE_HASH;
     fake->seed = test_random(&seed);
     fake->eog_bias = (float)test_between(&seed, -4, 2);
+    fake->n_window = chance(50) ? test_between(&seed, 1, 4) : 0; /* so that guesses are right now and then */
     fake->unified = chance(60);
     fake->consecutive = !fake->unified || chance(10);
     fake->can_trim = chance(80);
@@ -40,6 +42,7 @@ static void plan_backend(lcrt_rig *rig) {
     fake->n_ctx_seq = test_between(&seed, 40, 200);
     fake->n_ctx = fake->unified ? fake->n_ctx_seq + test_between(&seed, 0, 300) : fake->n_ctx_seq * fake->n_seq_max;
     fake->n_batch = test_between(&seed, 12, 100);
+    fake->n_outputs = fake->n_seq_max + test_between(&seed, 0, 60);
     fake->n_chunk = chance(30) ? test_between(&seed, 1, 64) : 0;
     fake->step_ns = 1000000 * test_between(&seed, 0, 20);
     fake->row_ns = 100000 * test_between(&seed, 0, 20);
@@ -53,6 +56,7 @@ static void plan_engine(lcrt_rig *rig) {
     rig->params.n_chunk_min = test_between(&seed, 1, 20);
     rig->params.events_len = chance(40) ? 4096 : 1 << 20;
     rig->params.n_sampler_threads = test_between(&seed, 1, 3);
+    rig->params.n_draft = chance(70) ? test_between(&seed, 1, LCRT_DRAFT_MAX) : 0;
     rig->params.cache.ram_len = chance(50) ? 1 << test_between(&seed, 10, 18) : 0;
 }
 
@@ -160,6 +164,7 @@ static void check_job(const lcrt_rig *rig, int32_t i) {
     CHECK_INT(got->finish, whole.finish);
     CHECK_INT(got->n_tokens, whole.n_tokens);
     CHECK_INT(got->usage.n_shifts, whole.n_shifts);
+    CHECK(got->usage.n_accepted <= got->usage.n_drafted && (got->usage.n_drafted == 0 || rig->params.n_draft > 0));
     CHECK(got->text_len == whole.text_len && memcmp(got->text, whole.text, (size_t)whole.text_len) == 0);
 }
 
@@ -215,6 +220,10 @@ static void run_round(uint64_t round_seed, bool threaded) {
     for (int32_t i = 0; i < N_JOBS; i++) {
         check_job(rig, i);
     }
+    lcrt_engine_stats stats;
+    lcrt_engine_stats_get(rig->engine, &stats);
+    n_drafted += stats.n_drafted;
+    n_accepted += stats.n_accepted;
     rig_end(rig);
     for (int32_t i = 0; i < N_JOBS; i++) {
         CHECK(!plans[i].guided || (plans[i].stats.n_freed == 1 && plans[i].stats.n_faults == 0));
@@ -233,5 +242,7 @@ int main(int argc, char **argv) {
             printf("FAILED with seed %llu\n", (unsigned long long)i);
         }
     }
+    printf("%lld tokens drafted, %lld taken\n", (long long)n_drafted, (long long)n_accepted);
+    CHECK(n_rounds < 60 || (n_accepted > 1000 && n_drafted > n_accepted + 1000));
     return test_end();
 }

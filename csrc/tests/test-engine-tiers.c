@@ -99,6 +99,57 @@ static void another_setup_does_not_find_it(void) {
     (void)folder_walk(folder.fd, true);
 }
 
+/* Sizes that differ under one name: the backend does not take the bytes. */
+static void a_state_that_does_not_fit_is_refused_and_forgotten(void) {
+    char prompt[400];
+    letters(prompt, 300, 5);
+    lcrt_rig *rig = open_rig(ANY, 1, 1 << 20, true);
+    (void)ask(rig, 1, prompt, 4);
+    CHECK_INT(store(rig), 1);
+    rig_end(rig);
+    rig = rig_new_hash();
+    rig->fake.n_ctx_seq = 200;
+    rig->params.cache = (lcrt_cache_params){
+        .ram_len = 1 << 20, .disk_len = 1 << 30, .dir = folder.path, .version = "1", .model = "fake", .setup = "small"};
+    rig_open(rig);
+    prompt[150] = '\0';
+    CHECK_INT(ask(rig, 1, prompt, 4).n_cached, 0);
+    CHECK_INT(cache_of(rig).disk.n_jobs, 0);
+    rig_end(rig);
+    CHECK_INT(folder_files(&folder), 0);
+}
+
+/* Another conversation begins as one that runs; its memory cannot be cut, so it needs that one's checkpoint. */
+static void a_running_job_lends_its_checkpoint(void) {
+    for (memory_kind kind = RECURRENT; kind < N_KINDS; kind++) {
+        lcrt_rig *rig = open_rig(kind, 2, 1 << 20, false);
+        int32_t tokens[203];
+        for (int32_t i = 0; i < 200; i++) {
+            tokens[i] = LCRT_FAKE_A + (i * i + i / 26) % 26;
+        }
+        tokens[200] = LCRT_FAKE_MARK;
+        tokens[201] = tokens[202] = LCRT_FAKE_A;
+        lcrt_job job = rig_job_default(1);
+        job.tokens = tokens;
+        job.n_tokens = 203;
+        job.max_tokens = 100;
+        REQUIRE(lcrt_engine_submit(rig->engine, &job) == LCRT_OK);
+        while (rig->jobs[1].n_start == 0) {
+            REQUIRE(rig_step(rig));
+        }
+        tokens[202] = LCRT_FAKE_A + 1;
+        job.id = 2;
+        job.max_tokens = 20;
+        REQUIRE(lcrt_engine_submit(rig->engine, &job) == LCRT_OK);
+        finish(rig, 2);
+        CHECK_INT(rig->jobs[2].usage.n_cached, kind == RECURRENT ? 200 : 202); /* a window still reaches */
+        static model_answer answer;
+        model_run(&rig->fake, &job, rig->fake.n_ctx_seq, &answer);
+        CHECK(memcmp(rig->jobs[2].tokens, answer.tokens, 20 * sizeof(int32_t)) == 0);
+        rig_end(rig);
+    }
+}
+
 static void a_folder_that_cannot_be_used_is_told_and_no_harm(void) {
     char first[400];
     lcrt_rig *rig = rig_new_hash();
@@ -176,6 +227,31 @@ static void a_turn_that_is_asked_again_starts_at_its_boundary(void) {
             CHECK(memcmp(rig->jobs[id].tokens, answer.tokens, 20 * sizeof(int32_t)) == 0);
         }
         CHECK(cache_of(rig).n_checkpoints > 0);
+        rig_end(rig);
+    }
+}
+
+/* Two conversations with one system message; the memory cannot be cut where they part. */
+static void another_conversation_starts_behind_the_common_message(void) {
+    for (memory_kind kind = RECURRENT; kind < N_KINDS; kind++) {
+        lcrt_rig *rig = open_rig(kind, 2, 1 << 20, false);
+        int32_t tokens[203];
+        static model_answer answer;
+        for (int32_t i = 0; i < 203; i++) {
+            tokens[i] = i % 100 == 0 ? LCRT_FAKE_MARK : LCRT_FAKE_A + (i * i + i / 26) % 26;
+        }
+        for (uint64_t id = 1; id <= 3; id++) {
+            tokens[101] = LCRT_FAKE_A + (int32_t)id;
+            lcrt_job job = rig_job_default(id);
+            job.tokens = tokens;
+            job.n_tokens = 203;
+            job.max_tokens = 10;
+            REQUIRE(lcrt_engine_submit(rig->engine, &job) == LCRT_OK);
+            finish(rig, (int32_t)id);
+            CHECK_INT(rig->jobs[id].usage.n_cached, id == 1 ? 0 : 100);
+            model_run(&rig->fake, &job, rig->fake.n_ctx_seq, &answer);
+            CHECK(memcmp(rig->jobs[id].tokens, answer.tokens, 10 * sizeof(int32_t)) == 0);
+        }
         rig_end(rig);
     }
 }
@@ -259,10 +335,13 @@ int main(void) {
     RUN(another_engine_finds_on_disk_what_one_has_stored);
     RUN(damaged_files_cost_time_and_nothing_else);
     RUN(another_setup_does_not_find_it);
+    RUN(a_state_that_does_not_fit_is_refused_and_forgotten);
+    RUN(a_running_job_lends_its_checkpoint);
     RUN(a_folder_that_cannot_be_used_is_told_and_no_harm);
     RUN(a_job_that_waits_for_the_disk_can_be_cancelled);
     RUN(others_go_on_while_one_waits_for_the_disk);
     RUN(a_turn_that_is_asked_again_starts_at_its_boundary);
+    RUN(another_conversation_starts_behind_the_common_message);
     RUN(a_long_prompt_has_checkpoints_on_its_way);
     RUN(an_answer_that_goes_on_needs_no_checkpoint);
     RUN(a_threaded_engine_stores_and_finds);

@@ -98,7 +98,7 @@ static void texts_that_grow_together_do_not_mix(void) {
 
 static void what_is_oldest_is_forgotten_first(void) {
     lcrt_lookup *lookup = new_lookup(640);
-    int32_t out[1], level, tokens[3];
+    int32_t out[1], level, tokens[3], n_lost = 0;
     for (int32_t text = 0; text < 50; text++) {
         lcrt_trail trail = {0};
         put_run(lookup, &trail, 1000 * text, 64);
@@ -107,9 +107,11 @@ static void what_is_oldest_is_forgotten_first(void) {
                 tokens[k] = 1000 * i + 5 + k;
             }
             int32_t n = lcrt_lookup_find(lookup, tokens, 3, out, 1, &level);
-            CHECK(text - i < 9 ? n == 1 && out[0] == 1000 * i + 8 : text - i < 11 || n == 0);
+            CHECK(n == 0 || (text - i < 11 && out[0] == 1000 * i + 8));
+            n_lost += text - i < 9 && n == 0;
         }
     }
+    CHECK(n_lost <= 4); /* of about 400: the index is no place for all */
     lcrt_lookup_free(lookup);
 }
 

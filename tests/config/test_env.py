@@ -35,6 +35,7 @@ from lcrt.config import env
         (env.debug_level, "true", 1),
         (env.debug_level, "2", 2),
         (env.words, " a, ,b ", ("a", "b")),
+        (env.mirrors, "http://m:5/x/, A.b=https://c", ("registry.ollama.ai=http://m:5/x", "a.b=https://c")),
         (env.cache_type, "Q8_0", "q8_0"),
         (env.directory, "/a/b", Path("/a/b")),
         (env.directory, "~/x", Path.home() / "x"),

@@ -63,7 +63,7 @@ def test_a_conversation_goes_on_where_it_was(tmp_path: Path) -> None:
     assert wait_for(lambda: runner not in children(first.process.pid))
     answers.append(talk.say(first, questions[2]))
     assert stop_daemon(first) == 0
-    assert first.log.read_text().count("stored what 1 prompts computed") == 3
+    assert first.log.read_text().count("states stored: 1") == 3
     assert len(states(tmp_path)) == 1
 
     second = start(tmp_path)

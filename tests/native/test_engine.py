@@ -31,7 +31,7 @@ def make(model: Model) -> Iterator[Make]:
     """Make engines over the tiny model; they are closed at the end."""
     made: list[Engine] = []
 
-    def build(n_parallel: int = 2, **params: int) -> Engine:
+    def build(n_parallel: int = 2, **params: Any) -> Engine:
         context = ContextParams(n_ctx=256, n_parallel=n_parallel, n_threads=1)
         made.append(Engine(model, context, EngineParams(**params)))
         return made[-1]

@@ -62,8 +62,9 @@ def metadata(arch: str, **changes: Plain) -> dict[str, Plain]:
 
 
 def random_tensor(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:
-    """Random weights; norms are near one."""
+    """Random weights; norms are near one, and what a state decays by is negative, or it would grow for ever."""
     values = rng.normal(1.0 if name.endswith("_norm") else 0.0, 0.3, shape[::-1]).astype(np.float32)
+    values = -np.abs(values) if name.endswith("ssm_a") else values
     suffix = "" if name.endswith(("ssm_a", "ssm_d")) else ".weight"
     return Tensor(name if name.endswith(".bias") else name + suffix, "F32", shape, values.tobytes())
 

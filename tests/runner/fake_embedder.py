@@ -2,6 +2,7 @@
 
 import threading
 from array import array
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ class CharVocab:
         inside = array("i", map(ord, text))
         return array("i", [CLS]) + inside + array("i", [SEP]) if add_special else inside
 
-    def text(self, tokens: "array[int]") -> str:
+    def text(self, tokens: Sequence[int]) -> str:
         return "".join(map(chr, tokens))
 
     def piece(self, token: int) -> bytes:

@@ -42,8 +42,9 @@ class LetterVocab:
     """One token per character."""
 
     adds_bos = False
+    fill: tuple[int, int, int] | None = (0xE000, 0xE001, 0xE002)
 
-    def tokenise(self, text: str) -> Sequence[int]:
+    def tokenise(self, text: str, *, add_special: bool = True, parse_special: bool = True) -> Sequence[int]:
         return [ord(c) for c in text]
 
     def text(self, tokens: Sequence[int]) -> str:

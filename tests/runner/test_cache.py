@@ -54,7 +54,7 @@ def test_closing_stores_and_says_so(engine: Engine, tmp_path: Path, caplog: pyte
     ask(engine, words(1, 200))
     with caplog.at_level(logging.INFO, "lcrt.runner"):
         store_and_close(engine)
-    assert "stored what 1 prompts computed" in caplog.text
+    assert "states stored: 1" in caplog.text
     assert engine.closed
     assert len(list((tmp_path / "cache").rglob("*.state"))) == 1
 

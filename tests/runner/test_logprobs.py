@@ -8,11 +8,12 @@ class Pieces:
     """A vocabulary with half characters; counts how often it is asked."""
 
     adds_bos = False
+    fill = None
 
     def __init__(self) -> None:
         self.n = 0
 
-    def tokenise(self, text: str) -> list[int]:
+    def tokenise(self, text: str, *, add_special: bool = True, parse_special: bool = True) -> list[int]:
         return [ord(c) for c in text]
 
     def text(self, tokens: object) -> str:

@@ -16,7 +16,7 @@ from lcrt.core.message import Message
 from lcrt.core.model import LoadRequest, ModelSpec
 from lcrt.core.options import LoadOptions, Options, Sampling
 from lcrt.core.request import InferenceRequest
-from lcrt.errors import LoadError, ModelFormatError, OutOfMemory, UnsupportedModel
+from lcrt.errors import LoadError, ModelFormatError, OutOfMemory
 from lcrt.native.engine import Engine
 from lcrt.native.model import Model
 from lcrt.native.values import ContextParams, EngineParams
@@ -165,8 +165,8 @@ async def test_files_that_are_no_models_are_told_apart(scheduler: Scheduler, tmp
             await scheduler.acquire(spec(tmp_path / path), LoadOptions())
 
 
-async def test_adapters_are_refused_and_not_ignored(scheduler: Scheduler) -> None:
-    with pytest.raises(UnsupportedModel, match="adapters"):
+async def test_an_adapter_that_cannot_be_read_stops_the_load(scheduler: Scheduler) -> None:
+    with pytest.raises(ModelFormatError, match="adapter"):
         await scheduler.acquire(spec(adapters=("/adapter",)), LoadOptions())
 
 

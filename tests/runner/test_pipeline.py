@@ -2,8 +2,9 @@
 
 import pytest
 
-from lcrt.chat.render import PlainTemplate
+from lcrt.chat.render import PlainTemplate, Prompt
 from lcrt.core.event import Rendered
+from lcrt.core.format import Format
 from lcrt.core.message import Message
 from lcrt.core.options import Options, Sampling
 from lcrt.core.request import InferenceRequest
@@ -123,6 +124,31 @@ def test_what_cannot_be_done_is_refused(request_: InferenceRequest) -> None:
         prepare(request_)
 
 
-def test_formats_are_refused_and_not_ignored() -> None:
+class Compiled:
+    """Stands for a grammar of what was asked for."""
+
+    def compile(self, wanted: Format, prompt: Prompt, *, think: bool) -> object:
+        return (wanted, prompt.text, think)
+
+
+def test_a_format_becomes_the_grammar_of_the_job() -> None:
+    request = InferenceRequest(prompt="a", format=Format("json"), think=True)
+    job = Pipeline(LetterVocab(), PlainTemplate(), N_CTX, Compiled()).prepare(request)
+    assert isinstance(job, Job)
+    assert job.grammar == (Format("json"), "a", True)
+
+
+def test_formats_are_refused_where_no_grammar_can_be_made() -> None:
     with pytest.raises(NotSupported):
-        prepare(InferenceRequest(prompt="a", format=b'"json"'))
+        prepare(InferenceRequest(prompt="a", format=Format("json")))
+
+
+def test_a_gap_is_told_by_the_tokens_before_its_three_parts() -> None:
+    job = prepare(InferenceRequest(prompt="ab", suffix="yz"))
+    assert "".join(map(chr, job.tokens)) == "\ue000ab\ue001yz\ue002"
+
+
+def test_a_gap_without_the_tokens_for_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LetterVocab, "fill", None)
+    with pytest.raises(InvalidRequest, match="does not support insert"):
+        prepare(InferenceRequest(prompt="ab", suffix="yz"))

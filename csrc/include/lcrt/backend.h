@@ -33,6 +33,7 @@ typedef struct lcrt_backend_info {
     int32_t n_ctx_seq;  /* the most positions one sequence can hold */
     int32_t n_seq_max;  /* sequences that can hold cells at the same time */
     int32_t n_batch;    /* the most rows of one decode */
+    int32_t n_outputs;  /* the most rows with logits of one decode */
     int32_t n_parallel; /* rows that cost about as much as one: sampler threads */
     int32_t n_chunk;    /* rows of one sequence that a pass should have at least to be worth it; 0: any */
     bool unified;       /* sequences share the cells; share() is free of cost */

@@ -38,6 +38,8 @@ typedef struct lcrt_engine_params {
     int32_t max_queue;         /* jobs waiting for a slot, a power of two; default 1024 */
     size_t events_len;         /* bytes of the event ring, a power of two from 4096 on; default 4 MiB */
     lcrt_cache_params cache;   /* default: none */
+    int32_t n_draft;           /* tokens guessed for each stream and pass at most, up to 16; default 0: none.
+                                  * They change when tokens come, never which */
 } lcrt_engine_params;
 
 /* All defaults. */
@@ -90,6 +92,8 @@ typedef struct lcrt_usage {
     int32_t n_sampled;   /* as n_generated, the end-of-generation token included: what llama-server
                             * and Ollama report as generated tokens */
     int32_t n_shifts;    /* times the context was shifted */
+    int32_t n_drafted;   /* tokens guessed and computed with others ... */
+    int32_t n_accepted;  /* ... and of these, those that were right */
     int64_t queued_ns;   /* submit until its first row */
     int64_t prefill_ns;  /* first row until the prompt was computed */
     int64_t decode_ns;   /* prompt computed until the finish */
@@ -136,6 +140,8 @@ typedef struct lcrt_engine_stats {
     int64_t mask_ns;        /* time computing them, beside the steps */
     int64_t mask_wait_ns;   /* time that steps waited for them after their pass */
     int64_t n_forced;       /* tokens that came without sampling, behind another one */
+    int64_t n_drafted;      /* tokens guessed and computed with others ... */
+    int64_t n_accepted;     /* ... and of these, those that were right */
 } lcrt_engine_stats;
 
 /* Starts the thread. Takes the backend only on LCRT_OK. */

@@ -9,6 +9,7 @@
 #ifndef LCRT_FAKE_H
 #define LCRT_FAKE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -57,10 +58,12 @@ typedef struct lcrt_fake_params {
     lcrt_fake_mode mode;
     const int32_t *script; /* copied */
     int32_t n_script;
-    uint64_t seed;  /* HASH */
-    float eog_bias; /* HASH: added to the logit of the end; others lie in -4 .. 4 */
+    uint64_t seed;    /* HASH */
+    int32_t n_window; /* HASH: so many last tokens decide; 0: all */
+    float eog_bias;   /* HASH: added to the logit of the end; others lie in -4 .. 4 */
 
     int32_t n_vocab, n_ctx, n_ctx_seq, n_seq_max, n_batch, n_parallel, n_chunk; /* as in lcrt_backend_info */
+    int32_t n_outputs;                                                          /* the same; 0: n_seq_max */
     bool unified, consecutive, can_trim, can_shift, can_store;
     int32_t n_back; /* without can_trim: so many positions can be forgotten, as with a sliding window */
 
@@ -109,12 +112,12 @@ void lcrt_fake_logits(const lcrt_fake_params *params, const int32_t *tokens, int
 /* Bytes of a token, as the backend's piece. */
 int32_t lcrt_fake_piece(int32_t token, bool special, char *out, int32_t cap);
 
-/* What has been asked of a grammar; whoever calls it writes it. */
+/* What has been asked of a grammar, or of several that share this. */
 typedef struct lcrt_fake_grammar_stats {
-    int32_t n_masks;
-    int32_t n_accepted; /* tokens */
-    int32_t n_faults;   /* tokens that were not allowed, or taken back too many */
-    int32_t n_freed;
+    atomic_int n_masks;
+    atomic_int n_accepted; /* tokens */
+    atomic_int n_faults;   /* tokens that were not allowed, or taken back too many */
+    atomic_int n_freed;
 } lcrt_fake_grammar_stats;
 
 /* Which of the first 64 tokens may stand at each place of an answer. */

@@ -12,6 +12,7 @@ class InferenceRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``prompt`` is text for the tokenizer as it is; ``messages`` are rendered through the model's
     template by the runner. ``context`` is put in front of the rendered prompt, as text.
+    ``suffix`` makes ``prompt`` the text before a gap that is to be filled, and stands behind it.
     ``template`` is the model's Go template, empty when the one of its file speaks for it.
     ``tools`` is a JSON text, ``format`` what the answer must look like. ``n_logprobs``: -1 none,
     0 the token's own, n also the n best alternatives.
@@ -19,6 +20,7 @@ class InferenceRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
     messages: tuple[Message, ...] = ()
     prompt: str | None = None
+    suffix: str = ""
     template: str = ""
     context: tuple[int, ...] = ()
     tools: bytes | None = None

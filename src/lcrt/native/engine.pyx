@@ -272,7 +272,6 @@ cdef class Engine(Handle):
             t.n_prompt, t.n_cached, t.n_taken, t.n_shared, t.n_joined,
         )
 
-
     def cache_stats(self):
         """Where prompts were found since the start, and what is stored now."""
         cdef k.lcrt_cache_stats t

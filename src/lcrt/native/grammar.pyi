@@ -4,7 +4,8 @@ from array import array
 from os import PathLike
 from typing import Literal, Self, TypeAlias, final
 
-from typing_extensions import Buffer
+import numpy as np
+from numpy.typing import NDArray
 
 from lcrt.native.handle import Handle
 from lcrt.native.model import Model, _Tokens
@@ -23,7 +24,7 @@ class Grammar(Handle):
     def n_vocab(self) -> int:
         """Tokens of the vocabulary."""
 
-    def mask(self, bits: Buffer) -> None:
+    def mask(self, bits: NDArray[np.uint32]) -> None:
         """Write which tokens may come next: bit ``t % 32`` of ``bits[t // 32]`` (uint32) is token ``t``."""
 
     def accept(self, tokens: _Tokens) -> None:

@@ -9,7 +9,7 @@ from lcrt.native.values import GuideStats
 cimport cython
 from libc.stdint cimport int32_t, uint32_t
 
-from lcrt.native cimport c_grammar as g, c_guide as c, c_status as s
+from lcrt.native cimport c_guide as c, c_status as s
 from lcrt.native.handle cimport Handle
 from lcrt.native.model cimport Model, int32_buffer
 from lcrt.native.status cimport check

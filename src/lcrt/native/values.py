@@ -45,6 +45,7 @@ class ContextParams(msgspec.Struct, frozen=True, kw_only=True):
     ``n_ctx`` positions per sequence (0: as trained), ``n_parallel`` sequences, ``kv_cells_max`` cells
     in all (0: n_ctx * n_parallel). ``n_outputs`` rows of logits per decode (0: n_parallel). With
     ``swa_full`` sliding windows keep all positions, which takes memory and lets them trim and shift.
+    ``adapters``: files with changes of the weights, and how strongly each is applied.
     """
 
     n_ctx: int = 0
@@ -59,6 +60,7 @@ class ContextParams(msgspec.Struct, frozen=True, kw_only=True):
     kv_type: str = "f16"
     flash_attention: bool | None = None
     swa_full: bool = False
+    adapters: tuple[tuple[str, float], ...] = ()
 
 
 class ContextInfo(msgspec.Struct, frozen=True):

@@ -45,7 +45,7 @@ def store_and_close(engine: Engine) -> None:
     n_written, n_left = engine.store(STORE_TIMEOUT)
     if n_written or n_left:
         log.info(
-            "stored what %d prompts computed in %.2f s%s",
+            "states stored: %d, in %.2f s%s",
             n_written,
             time.monotonic() - started,
             f", no time for {n_left} more" if n_left else "",

@@ -76,7 +76,11 @@ class Vocab(Protocol):
     def adds_bos(self) -> bool:
         """Whether ``tokenise`` begins with BOS."""
 
-    def tokenise(self, text: str) -> Sequence[int]:
+    @property
+    def fill(self) -> tuple[int, int, int] | None:
+        """The tokens before prefix, suffix and middle of a text with a gap."""
+
+    def tokenise(self, text: str, *, add_special: bool = True, parse_special: bool = True) -> Sequence[int]:
         """Tokens of a text, with the special ones that the model wants; control tokens are read."""
 
     def text(self, tokens: Sequence[int]) -> str:

@@ -4,16 +4,18 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import msgspec
 
 from lcrt.chat.render import JinjaTemplate, MissingTemplate, ModelTemplate, Template
 from lcrt.core.model import LoadRequest, RunnerInfo
 from lcrt.core.options import LoadOptions
-from lcrt.errors import BusyError, LcrtError, OutOfMemory, UnsupportedModel
+from lcrt.errors import BusyError, LcrtError, OutOfMemory
 from lcrt.native import runtime
 from lcrt.native.chat import Chat
 from lcrt.native.engine import Engine
+from lcrt.native.grammar import Grammar
 from lcrt.native.model import Model
 from lcrt.native.values import ContextParams, EngineParams, ModelInfo, ModelParams
 from lcrt.runner.cache import cache_params, store_and_close, warn_of_trouble
@@ -49,7 +51,7 @@ class NativeEngine:
                 n_logprobs=job.n_logprobs,
                 ignore_eog=job.ignore_eog,
                 stops=job.stops,
-                grammar=job.grammar,
+                grammar=cast("Grammar | None", job.grammar),
             )
         except BusyError:
             return False
@@ -70,8 +72,6 @@ def load_model(request: LoadRequest, progress: Callable[[float], bool]) -> Loade
     runtime.set_log(log.log, logging.DEBUG if log.isEnabledFor(logging.DEBUG) else logging.WARNING)
     runtime.init()
     spec, options = request.model, request.options
-    if spec.adapters:
-        raise UnsupportedModel("adapters are not supported by this version")
     model = Model(spec.path, _model_params(options), progress=progress)
     if model.info.embedding or not model.info.has_decoder:
         return load_embedder(model, request, started)
@@ -139,6 +139,7 @@ def _context_params(request: LoadRequest, info: ModelInfo) -> ContextParams:
         n_threads=max(options.num_thread or 0, 0),
         kv_type=request.kv_cache_type,
         flash_attention=request.flash_attention,
+        adapters=tuple((path, 1.0) for path in request.model.adapters),
     )
 
 

@@ -27,6 +27,7 @@ TOO_LONG_TEXT = (
 )
 NO_MEDIA_TEXT = "Multimodal data provided, but model does not support multimodal requests."
 NO_FORMAT_TEXT = "structured output (`format`) is not available for this model"
+NO_FILL_TEXT = "this model does not support insert"
 CONTEXTS_MAX = 10
 SEED_MASK = (1 << 64) - 1
 
@@ -59,6 +60,8 @@ class Pipeline:
         return self._job(request, prompt, tokens)
 
     def _prompt(self, request: InferenceRequest) -> tuple[Prompt, Sequence[int]]:
+        if request.suffix:
+            return self._gap(request.prompt or "", request.suffix)
         if request.prompt is not None:
             prompt, tokens = Prompt(request.prompt), None
         else:
@@ -67,6 +70,17 @@ class Pipeline:
             prompt = msgspec.structs.replace(prompt, text=self._vocab.text(request.context) + prompt.text)
             tokens = None
         return prompt, self._vocab.tokenise(prompt.text) if tokens is None else tokens
+
+    def _gap(self, before: str, behind: str) -> tuple[Prompt, Sequence[int]]:
+        """A text with a gap: what is generated stands between both parts, which name no control tokens."""
+        if self._vocab.fill is None:
+            raise InvalidRequest(NO_FILL_TEXT)
+        marks = [array("i", [token]) for token in self._vocab.fill]
+        texts = [self._vocab.tokenise(text, add_special=False, parse_special=False) for text in (before, behind)]
+        tokens = self._vocab.tokenise("")[: self._vocab.adds_bos]
+        parts = chain(tokens, marks[0], texts[0], marks[1], texts[1], marks[2])
+        tokens = array("i", parts)
+        return Prompt(self._vocab.text(tokens)), tokens
 
     def _conversation(self, request: InferenceRequest) -> tuple[Prompt, Sequence[int] | None]:
         """Render what fits; the tokens come along when the last measurement already made them."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from lcrt.chat.render import MissingTemplate
 from lcrt.core.model import LoadRequest, RunnerInfo
 from lcrt.core.question import Reply
-from lcrt.errors import InvalidRequest
+from lcrt.errors import InvalidRequest, UnsupportedModel
 from lcrt.native.embed import Embedder
 from lcrt.native.model import Model
 from lcrt.native.values import EmbedderParams
@@ -75,6 +75,8 @@ def pooling(model: Model) -> str | None:
 
 def load_embedder(model: Model, request: LoadRequest, started: float) -> Loaded:
     """A model that only makes embeddings: no engine, and one pass done, so that the first request finds it warm."""
+    if request.model.adapters:
+        raise UnsupportedModel("adapters of a model that only makes embeddings are not supported")
     n_ctx = context_length(request.options.num_ctx, request.context_length, model.info.n_ctx_train)
     pipeline = Pipeline(model.vocab, MissingTemplate(NO_TEXT), n_ctx)
     answerer = answerer_for(model, request, pipeline)

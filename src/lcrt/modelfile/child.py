@@ -1,0 +1,97 @@
+"""A long step in a process of its own: JSON in, lines of JSON out, ended when nobody wants its result.
+
+The child gets its task as its last argument. It ends by itself when its stdin closes, which happens
+when the daemon dies, however that comes about.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from lcrt.errors import EngineError, InvalidRequest, LcrtError, StoreError, UnsupportedModel
+
+_KINDS: dict[str, type[LcrtError]] = {
+    kind.__name__: kind for kind in (EngineError, InvalidRequest, LcrtError, StoreError, UnsupportedModel)
+}
+_WORDS_MAX = 1000
+
+
+class Said(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of a child: how far it is, something to be told, or what went wrong."""
+
+    completed: int = 0
+    total: int = 0
+    note: str = ""
+    error: str = ""
+    hint: str | None = None
+    kind: str = ""
+
+
+def run(module: str, task: object) -> Iterator[Said]:
+    """Run a child and pass on what it says. Its error is raised; closing the generator ends the child."""
+    command = [sys.executable, "-P", "-m", module, msgspec.json.encode(task).decode()]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+        )
+        try:
+            yield from _listen(process)
+            status = process.wait()
+            if status != 0:
+                log.seek(0)
+                raise EngineError(f"{module} ended with status {status}", _last(log.read()) or None)
+        finally:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+
+def _listen(process: "subprocess.Popen[bytes]") -> Iterator[Said]:
+    decoder = msgspec.json.Decoder(Said)
+    for line in process.stdout or ():
+        said = decoder.decode(line)
+        if said.error:
+            raise _KINDS.get(said.kind, EngineError)(said.error, said.hint)
+        yield said
+
+
+def _last(log: bytes) -> str:
+    return log.decode("utf-8", "replace").strip()[-_WORDS_MAX:]
+
+
+def serve(work: Callable[[Any], None], task: type[Any]) -> int:
+    """Be a child: do the work on the task given, tell what goes wrong."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        work(msgspec.json.decode(sys.argv[1], type=task))
+    except LcrtError as error:
+        kind = next((k.__name__ for k in type(error).__mro__ if k.__name__ in _KINDS), "LcrtError")
+        say(Said(error=error.message, hint=error.hint, kind=kind))
+    except OSError as error:
+        say(Said(error=f"cannot write the model: {error.strerror}", kind="StoreError"))
+    except MemoryError:
+        say(Said(error="not enough memory to write the model", kind="StoreError"))
+    return 0
+
+
+def say(said: Said) -> None:
+    """Tell the parent something."""
+    sys.stdout.buffer.write(msgspec.json.encode(said) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _end_with_parent() -> None:
+    """Wait until the parent lets go, which it does only by ending or by killing."""
+    with contextlib.suppress(OSError):
+        while os.read(0, 1):
+            pass
+    os._exit(1)

@@ -1,0 +1,62 @@
+"""Quantizing while a model is made: what is possible, and the process that does it."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import msgspec
+
+from lcrt.errors import StoreError
+from lcrt.gguf import keys
+from lcrt.gguf.reader import Header
+from lcrt.gguf.types import FILE_TYPES
+from lcrt.modelfile import child
+from lcrt.modelfile.progress import Progress
+
+NO_DIGEST = "0" * 19
+_MODULE = "lcrt.modelfile.quantize_child"
+_SOURCES = frozenset({"F16", "BF16", "F32"})
+_ALIASES = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
+_GONE = frozenset({"Q4_1_F16"})
+_NUMBERS = {name: number for number, name in FILE_TYPES.items() if name not in _GONE}
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What the process is to do."""
+
+    source: str
+    target: str
+    file_type: int
+    importance: str = ""
+
+
+def target_type(wanted: str) -> str:
+    """Read the name of a type in any case; StoreError for one that is none."""
+    upper = wanted.upper()
+    name = _ALIASES.get(upper, upper)
+    if name not in _NUMBERS:
+        known = "F32, F16, Q4_K_S, Q4_K_M, Q8_0"
+        raise StoreError(
+            f"unsupported quantization type {name} - supported types are {known}",
+            f"all that are known: {', '.join(sorted(_NUMBERS))}",
+        )
+    return name
+
+
+def is_needed(header: Header, target: str) -> bool:
+    """Tell whether a model's weights are of another type; StoreError when they cannot become this one."""
+    if keys.quantization(header) == target:
+        return False
+    if keys.quantization(header) not in _SOURCES:
+        raise StoreError("quantization is only supported for F16, BF16 and F32 models")
+    return True
+
+
+def quantize(header: Header, output: Path, target: str, importance: Path | None) -> Generator[Progress, None, None]:
+    """Write a model in the type wanted; closing the generator ends the process that does it."""
+    status = f"quantizing {keys.quantization(header)} model to {target}"
+    task = Task(str(header.path), str(output), _NUMBERS[target], str(importance or ""))
+    for said in child.run(_MODULE, task):
+        if said.note:
+            yield Progress(said.note)
+        else:
+            yield Progress(status, NO_DIGEST, said.total, said.completed)

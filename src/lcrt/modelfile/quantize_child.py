@@ -1,0 +1,59 @@
+"""The process that quantizes: ``python -m lcrt.modelfile.quantize_child TASK``."""
+
+import logging
+import re
+import sys
+from pathlib import Path
+
+from lcrt.errors import LcrtError, StoreError
+from lcrt.gguf.reader import read_header
+from lcrt.modelfile.child import Said, say, serve
+from lcrt.modelfile.importance import read_importance
+from lcrt.modelfile.quantize import Task
+from lcrt.native.quantize import quantize
+from lcrt.native.runtime import set_log
+
+_STEP = re.compile(r"\[ *\d+/ *\d+\] +(\S+) +- ")
+_FALLBACK = re.compile(r"(\d+) of (\d+) tensor\(s\) required fallback")
+
+
+class _Ear:
+    """Turns llama.cpp's messages into progress, in bytes of the source."""
+
+    def __init__(self, source: Path) -> None:
+        self._sizes = {tensor.name: tensor.size for tensor in read_header(source).tensors}
+        self._total = sum(self._sizes.values())
+        self._done = 0
+
+    def hear(self, _level: int, text: str) -> None:
+        """Take one message."""
+        if step := _STEP.match(text):
+            say(Said(completed=self._done, total=self._total))
+            self._done += self._sizes.get(step[1], 0)
+        elif fallback := _FALLBACK.search(text):
+            n, of = fallback.groups()
+            say(Said(note=f"warning: {n} of {of} tensors are stored larger: their rows do not fit the type's blocks"))
+
+    def end(self) -> None:
+        """Tell that all is done."""
+        say(Said(completed=self._total, total=self._total))
+
+
+def work(task: Task) -> None:
+    """Quantize one file."""
+    source = Path(task.source)
+    ear = _Ear(source)
+    importance = read_importance(Path(task.importance)) if task.importance else None
+    set_log(ear.hear, logging.INFO)
+    try:
+        quantize(source, task.target, task.file_type, importance=importance)
+    except LcrtError as error:
+        hint = "give one with --imatrix" if "importance matrix" in error.message.lower() else error.hint
+        raise StoreError(f"quantizing failed: {error.message}", hint) from error
+    finally:
+        set_log(None)
+    ear.end()
+
+
+if __name__ == "__main__":
+    sys.exit(serve(work, Task))
