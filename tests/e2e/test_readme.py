@@ -64,9 +64,12 @@ def test_a_model_is_made_from_a_file(daemon: Daemon, tmp_path: Path) -> None:
     [written] = commands("printf")
     subprocess.run(["/bin/sh", "-c", written], cwd=tmp_path, check=True)
     [line] = commands("lcrt create")
-    answer = run(line, daemon, tmp_path)
-    assert answer.returncode == 0, answer.stderr
-    assert run("lcrt rm mine", daemon, tmp_path).returncode == 0
+    for wanted in (line, *commands("lcrt store"), *commands("lcrt export")):
+        answer = run(wanted, daemon, tmp_path)
+        assert answer.returncode == 0, answer.stderr
+    for wanted in ("lcrt rm mine", "lcrt import mine.tar", "lcrt rm mine"):
+        answer = run(wanted, daemon, tmp_path)
+        assert answer.returncode == 0, answer.stderr
 
 
 @pytest.mark.parametrize("block", blocks("python"))
