@@ -95,7 +95,7 @@ struct lcrt_engine {
     lcrt_draw *draws;
     int32_t n_draws;
     lcrt_pace pace;
-    lcrt_pace small; /* ... of passes in which no prompt has as many rows as the backend likes */
+    lcrt_pace small;         /* ... of passes in which no prompt has as many rows as the backend likes */
     lcrt_sequence **masking; /* whose masks are being computed */
     int32_t n_masking;
     lcrt_crew *mask_crew;

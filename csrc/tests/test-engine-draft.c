@@ -50,7 +50,7 @@ static void the_prompt_is_where_guesses_come_from(void) {
     rig_check(rig, 1, "lmnopqrstuvwxyz", LCRT_FINISH_STOP);
     CHECK(rig_stats(rig).n_decodes <= 5);
     CHECK(rig->jobs[1].usage.n_accepted >= 11);
-    CHECK_INT(rig->jobs[1].usage.n_accepted, rig->jobs[1].usage.n_drafted);
+    CHECK(rig->jobs[1].usage.n_accepted <= rig->jobs[1].usage.n_drafted);
     CHECK_INT(rig->jobs[1].usage.n_sampled, 16);
     rig_end(rig);
 }
