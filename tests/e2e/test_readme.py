@@ -95,7 +95,7 @@ def test_a_conversation_is_had(daemon: Daemon) -> None:
 
 def test_make_run_ends_with_an_answer(daemon: Daemon) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), daemon.env["PATH"]])
-    recipe = ["make", "--dry-run", "run", "MODEL=demo"]
+    recipe = ["make", "--no-print-directory", "--dry-run", "run", "MODEL=demo"]
     last = subprocess.run(recipe, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
     done = subprocess.run(
         ["/bin/sh", "-c", last],
