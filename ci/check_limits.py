@@ -21,8 +21,8 @@ CYTHON = {".pyx", ".pxd"}
 C = {".c", ".cpp", ".h", ".hpp"}
 
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
-BELOW_NATIVE = {"core", "errors", "log", "units", "native"}
-KNOW_FAMILIES = ("src/lcrt/chat/parsers/", "src/lcrt/gguf/", "src/lcrt/modelfile/")
+BELOW_NATIVE = {"core", "errors", "log", "units", "task", "native"}
+KNOW_FAMILIES = ("src/lcrt/chat/parsers/", "src/lcrt/convert/", "src/lcrt/gguf/", "src/lcrt/modelfile/")
 """Rooms that read what is written into models, names and all."""
 FAMILIES = re.compile(
     r"(?<![a-z])(qwen|gemma|mistral|mixtral|deepseek|granite|hermes|cohere|command-?r|gpt-?oss|glm|kimi|olmo|phi)"

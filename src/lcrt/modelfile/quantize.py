@@ -9,10 +9,9 @@ from lcrt.errors import StoreError
 from lcrt.gguf import keys
 from lcrt.gguf.reader import Header
 from lcrt.gguf.types import FILE_TYPES
-from lcrt.modelfile import child
-from lcrt.modelfile.progress import Progress
+from lcrt.task import child
+from lcrt.task.progress import NO_DIGEST, Progress
 
-NO_DIGEST = "0" * 19
 _MODULE = "lcrt.modelfile.quantize_child"
 _SOURCES = frozenset({"F16", "BF16", "F32"})
 _ALIASES = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
@@ -55,7 +54,7 @@ def quantize(header: Header, output: Path, target: str, importance: Path | None)
     """Write a model in the type wanted; closing the generator ends the process that does it."""
     status = f"quantizing {keys.quantization(header)} model to {target}"
     task = Task(str(header.path), str(output), _NUMBERS[target], str(importance or ""))
-    for said in child.run(_MODULE, task):
+    for said in child.run(_MODULE, task, "quantizing"):
         if said.note:
             yield Progress(said.note)
         else:

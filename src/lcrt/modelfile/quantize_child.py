@@ -7,11 +7,11 @@ from pathlib import Path
 
 from lcrt.errors import LcrtError, StoreError
 from lcrt.gguf.reader import read_header
-from lcrt.modelfile.child import Said, say, serve
 from lcrt.modelfile.importance import read_importance
 from lcrt.modelfile.quantize import Task
 from lcrt.native.quantize import quantize
 from lcrt.native.runtime import set_log
+from lcrt.task.child import Said, say, serve
 
 _STEP = re.compile(r"\[ *\d+/ *\d+\] +(\S+) +- ")
 _FALLBACK = re.compile(r"(\d+) of (\d+) tensor\(s\) required fallback")

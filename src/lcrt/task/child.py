@@ -1,26 +1,30 @@
 """A long step in a process of its own: JSON in, lines of JSON out, ended when nobody wants its result.
 
 The child gets its task as its last argument. It ends by itself when its stdin closes, which happens
-when the daemon dies, however that comes about.
+when the parent dies, however that comes about. While it says nothing, its last words are repeated
+to whoever waits, so that a step that is not wanted any more ends soon.
 """
 
 import contextlib
 import os
+import select
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
-from lcrt.errors import EngineError, InvalidRequest, LcrtError, StoreError, UnsupportedModel
+from lcrt.errors import EngineError, InvalidRequest, LcrtError, OutOfMemory, StoreError, UnsupportedModel
 
 _KINDS: dict[str, type[LcrtError]] = {
-    kind.__name__: kind for kind in (EngineError, InvalidRequest, LcrtError, StoreError, UnsupportedModel)
+    kind.__name__: kind for kind in (EngineError, InvalidRequest, LcrtError, OutOfMemory, StoreError, UnsupportedModel)
 }
 _WORDS_MAX = 1000
+_READ_MAX = 1 << 16
+_REPEAT_MS = 250
 
 
 class Said(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -34,19 +38,22 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: str = ""
 
 
-def run(module: str, task: object) -> Iterator[Said]:
-    """Run a child and pass on what it says. Its error is raised; closing the generator ends the child."""
+def run(module: str, task: object, name: str) -> Iterator[Said]:
+    """Run a child and pass on what it says. Its error is raised; closing the generator ends the child.
+
+    ``name`` is what people call the step, as in ``quantizing``.
+    """
     command = [sys.executable, "-P", "-m", module, msgspec.json.encode(task).decode()]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
         )
         try:
-            yield from _listen(process)
+            yield from _listen(process.stdout)
             status = process.wait()
             if status != 0:
                 log.seek(0)
-                raise EngineError(f"{module} ended with status {status}", _last(log.read()) or None)
+                raise EngineError(f"{name} failed: its process {_ended(status)}", _last(log.read()) or None)
         finally:
             process.kill()
             process.wait()
@@ -55,13 +62,41 @@ def run(module: str, task: object) -> Iterator[Said]:
                     pipe.close()
 
 
-def _listen(process: "subprocess.Popen[bytes]") -> Iterator[Said]:
+def _listen(pipe: IO[bytes] | None) -> Iterator[Said]:
+    """Hear everything until the end; its last numbers again while there is nothing new."""
     decoder = msgspec.json.Decoder(Said)
-    for line in process.stdout or ():
-        said = decoder.decode(line)
-        if said.error:
-            raise _KINDS.get(said.kind, EngineError)(said.error, said.hint)
-        yield said
+    last = Said()
+    for line in _lines(pipe):
+        if line:
+            said = decoder.decode(line)
+            if said.error:
+                raise _KINDS.get(said.kind, EngineError)(said.error, said.hint)
+            last = last if said.note else said
+            yield said
+        elif last.total:
+            yield last
+
+
+def _lines(pipe: IO[bytes] | None) -> Iterator[bytes]:
+    """Split what comes into lines; an empty one whenever nothing came for a while."""
+    if pipe is None:
+        return
+    waiting = select.poll()
+    waiting.register(pipe, select.POLLIN)
+    rest = b""
+    while True:
+        if not waiting.poll(_REPEAT_MS):
+            yield b""
+            continue
+        data = os.read(pipe.fileno(), _READ_MAX)
+        if not data:
+            return
+        *lines, rest = (rest + data).split(b"\n")
+        yield from lines
+
+
+def _ended(status: int) -> str:
+    return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
 
 
 def _last(log: bytes) -> str:

@@ -1,0 +1,1 @@
+"""Long steps in processes of their own, and what is told of them."""
