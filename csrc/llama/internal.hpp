@@ -53,7 +53,7 @@ private:
     std::string *outer;
 };
 
-/* While one lives, messages of this thread wait instead of going to the sink: a full cache and an
+/* While one lives, messages of this thread wait instead of going to the log: a full cache and an
  * interruption are answers, not news. */
 class hush {
 public:
@@ -62,7 +62,7 @@ public:
     hush(const hush &) = delete;
     hush &operator=(const hush &) = delete;
 
-    /* Lets what waited go to the sink, as one error. */
+    /* Lets what waited go to the log, as one error. */
     void tell() const;
 
 private:

@@ -1,7 +1,10 @@
 /* log.cpp -- one door for llama.cpp's, ggml's and mtmd's messages, and for their failed assertions. */
 #include "lcrt/log.h"
 
-#include <memory>
+#include <algorithm>
+#include <condition_variable>
+#include <cstring>
+#include <deque>
 #include <mutex>
 #include <stdexcept>
 
@@ -13,15 +16,70 @@
 
 namespace {
 
-struct destination {
-    lcrt_log_sink sink;
-    lcrt_log_level min_level;
-    void *data;
+constexpr size_t TEXT_MAX = 1 << 20; /* bytes that wait at most */
+
+struct message {
+    lcrt_log_level level;
+    std::string text;
+};
+
+class queue {
+public:
+    void open(lcrt_log_level from) {
+        const std::lock_guard<std::mutex> guard(mutex);
+        min_level = from;
+        is_open = true;
+    }
+
+    void close() {
+        const std::lock_guard<std::mutex> guard(mutex);
+        is_open = false;
+        changed.notify_all();
+    }
+
+    void put(lcrt_log_level level, std::string text) {
+        const std::lock_guard<std::mutex> guard(mutex);
+        if (!is_open || level < min_level) {
+            return;
+        }
+        if (n_lost > 0 || n_bytes + text.size() > TEXT_MAX) {
+            ++n_lost;
+        } else {
+            n_bytes += text.size();
+            messages.push_back({level, std::move(text)});
+        }
+        changed.notify_one();
+    }
+
+    bool take(message &out) {
+        std::unique_lock<std::mutex> guard(mutex);
+        changed.wait(guard, [this] { return !messages.empty() || n_lost > 0 || !is_open; });
+        if (!messages.empty()) {
+            out = std::move(messages.front());
+            messages.pop_front();
+            n_bytes -= out.text.size();
+            return true;
+        }
+        if (n_lost > 0) {
+            out = {LCRT_LOG_WARN, std::to_string(n_lost) + " messages were lost"};
+            n_lost = 0;
+            return true;
+        }
+        return false;
+    }
+
+private:
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::deque<message> messages;
+    size_t n_bytes = 0, n_lost = 0;
+    lcrt_log_level min_level = LCRT_LOG_ERROR;
+    bool is_open = false;
 };
 
 /* Never freed: threads may still log while the process ends. */
-std::shared_ptr<const destination> &current() {
-    static auto *pointer = new std::shared_ptr<const destination>();
+queue &waiting_messages() {
+    static auto *pointer = new queue();
     return *pointer;
 }
 
@@ -30,16 +88,12 @@ thread_local std::string *hold = nullptr;
 thread_local ggml_log_level last_level = GGML_LOG_LEVEL_INFO;
 
 void send(lcrt_log_level level, const char *text) {
-    const auto to = std::atomic_load(&current());
-    if (to == nullptr || to->sink == nullptr || level < to->min_level) {
-        return;
-    }
     std::string line(text);
     while (!line.empty() && line.back() == '\n') {
         line.pop_back();
     }
     if (!line.empty()) {
-        to->sink(level, line.c_str(), to->data);
+        waiting_messages().put(level, std::move(line));
     }
 }
 
@@ -142,10 +196,33 @@ std::string attempt::reason() const {
 
 } // namespace lcrt
 
-extern "C" void lcrt_log_set(lcrt_log_sink sink, lcrt_log_level min_level, void *data) {
+extern "C" void lcrt_log_open(lcrt_log_level min_level) {
     (void)lcrt::guarded([&] {
         lcrt::log_install();
-        std::atomic_store(&current(), std::make_shared<const destination>(destination{sink, min_level, data}));
+        waiting_messages().open(min_level);
+        return LCRT_OK;
+    });
+}
+
+extern "C" bool lcrt_log_take(lcrt_log_level *level, char *out, size_t cap) {
+    message oldest = {};
+    bool found = false;
+    (void)lcrt::guarded([&] {
+        found = waiting_messages().take(oldest);
+        return LCRT_OK;
+    });
+    if (found && cap > 0) {
+        const size_t len = std::min(oldest.text.size(), cap - 1);
+        std::memcpy(out, oldest.text.data(), len);
+        out[len] = '\0';
+        *level = oldest.level;
+    }
+    return found;
+}
+
+extern "C" void lcrt_log_close(void) {
+    (void)lcrt::guarded([&] {
+        waiting_messages().close();
         return LCRT_OK;
     });
 }

@@ -1,3 +1,5 @@
+import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +37,7 @@ def test_messages_arrive_from_their_level_on(tiny_path: Path) -> None:
     Model(tiny_path).close()
     set_log(lambda level, text: loud.append((level, text)), 20)
     Model(tiny_path).close()
+    set_log(None)
     assert {level for level, _ in loud} >= {20}
     assert all(level >= 30 for level, _ in quiet)
     assert any("llama" in text for _, text in loud)
@@ -47,6 +50,7 @@ def test_failures_are_logged_too(tmp_path: Path) -> None:
     (tmp_path / "bad.gguf").write_bytes(b"GGUF" + bytes(100))
     with pytest.raises(ModelFormatError):
         Model(tmp_path / "bad.gguf")
+    set_log(None)
     assert seen
 
 
@@ -56,6 +60,45 @@ def test_a_sink_that_raises_disturbs_nothing(tiny_path: Path) -> None:
 
     set_log(fail, 10)
     Model(tiny_path).close()
+
+
+def test_who_computes_does_not_wait_for_who_writes(tiny_path: Path) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    def write(_level: int, text: str) -> None:
+        begun.set()
+        may_end.wait(10)
+        seen.append(text)
+
+    set_log(write, 10)
+    Model(tiny_path).close()
+    assert begun.wait(10)
+    Model(tiny_path).close()
+    assert seen == []
+    may_end.set()
+    set_log(None)
+    assert len(seen) > 1
+
+
+def test_what_finds_no_room_is_counted(tiny_path: Path) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    def write(_level: int, text: str) -> None:
+        begun.set()
+        may_end.wait(10)
+        seen.append(text)
+
+    set_log(write, 10)
+    Model(tiny_path).close()
+    assert begun.wait(10)
+    for _ in range(250):
+        Model(tiny_path).close()
+    may_end.set()
+    set_log(None)
+    assert sum(map(len, seen)) < 2**20 + 1000
+    assert re.fullmatch(r"\d+ messages were lost", seen[-1])
 
 
 def test_none_silences(tiny_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -74,4 +117,5 @@ def test_a_full_context_is_an_answer_and_not_in_the_log(model: Model) -> None:
     context.decode([260] * 200, seq=0)
     with pytest.raises(BusyError):
         context.decode([260] * 100, seq=1)
+    set_log(None)
     assert seen == []

@@ -5,6 +5,6 @@ cdef extern from "lcrt/log.h" nogil:
         LCRT_LOG_WARN
         LCRT_LOG_ERROR
 
-    ctypedef void (*lcrt_log_sink)(lcrt_log_level level, const char *text, void *data) noexcept
-
-    void lcrt_log_set(lcrt_log_sink sink, lcrt_log_level min_level, void *data)
+    void lcrt_log_open(lcrt_log_level min_level)
+    bint lcrt_log_take(lcrt_log_level *level, char *out, size_t cap)
+    void lcrt_log_close()

@@ -17,6 +17,6 @@ def devices() -> list[Device]:
 def set_log(sink: Callable[[int, str], object] | None, level: int = 30) -> None:
     """Send messages of the engine and of llama.cpp at ``level`` (as in ``logging``) and above to ``sink``.
 
-    ``sink(level, text)`` runs on any thread and must not call back into lcrt.native; what it raises
-    is dropped. None silences.
+    ``sink(level, text)`` runs on a thread of its own, soon after; it must not call this. What it raises is
+    dropped. When this returns, the sink before has got all messages until now. None silences.
     """

@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import threading
 
 from lcrt.native.values import Device
 
@@ -13,7 +14,11 @@ from lcrt.native.status cimport check
 _LEVELS = ((40, log.LCRT_LOG_ERROR), (30, log.LCRT_LOG_WARN), (20, log.LCRT_LOG_INFO))
 _NUMBERS = {log.LCRT_LOG_DEBUG: 10, log.LCRT_LOG_INFO: 20, log.LCRT_LOG_WARN: 30, log.LCRT_LOG_ERROR: 40}
 
-cdef object _sink = None
+cdef enum:
+    MESSAGE_MAX = 16384
+
+cdef object _reader = None
+cdef object _reader_lock = threading.Lock()
 
 
 def init(backend_dir=None):
@@ -44,34 +49,43 @@ def devices():
     return out
 
 
-cdef void _receive(log.lcrt_log_level level, const char *text, void *data) noexcept with gil:
-    if _sink is None:
-        return
-    try:
-        _sink(_NUMBERS[level], text.decode("utf-8", "replace"))
-    except Exception:
-        pass
+def _read(sink):
+    """Pass on messages until the log is closed and empty."""
+    cdef log.lcrt_log_level level
+    cdef char text[MESSAGE_MAX]
+    cdef bint found = True
+    while True:
+        with nogil:
+            found = log.lcrt_log_take(&level, text, sizeof(text))
+        if not found:
+            return
+        try:
+            sink(_NUMBERS[level], (<bytes>text).decode("utf-8", "replace"))
+        except Exception:
+            pass
 
 
 def set_log(sink, int level=30):
     """Send messages of the engine and of llama.cpp at ``level`` (as in ``logging``) and above to ``sink``.
 
-    ``sink(level, text)`` runs on any thread and must not call back into lcrt.native; what it raises
-    is dropped. None silences.
+    ``sink(level, text)`` runs on a thread of its own, soon after; it must not call this. What it raises is
+    dropped. When this returns, the sink before has got all messages until now. None silences.
     """
-    global _sink
+    global _reader
     cdef log.lcrt_log_level c_level = log.LCRT_LOG_DEBUG
     for number, found in _LEVELS:
         if level >= number:
             c_level = found
             break
-    _sink = sink
-    if sink is None:
-        with nogil:
-            log.lcrt_log_set(NULL, c_level, NULL)
-    else:
-        with nogil:
-            log.lcrt_log_set(_receive, c_level, NULL)
+    with _reader_lock:
+        log.lcrt_log_close()
+        if _reader is not None:
+            _reader.join()
+            _reader = None
+        if sink is not None:
+            log.lcrt_log_open(c_level)
+            _reader = threading.Thread(target=_read, args=(sink,), name="lcrt-log", daemon=True)
+            _reader.start()
 
 
 atexit.register(set_log, None)
