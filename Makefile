@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 PIP   = python -m pip install --quiet
 CMAKE = cmake -G Ninja --log-level=ERROR -S .
 
-.PHONY: run build test lint torture sanitize bench peers wheel sdist clean
+.PHONY: run build test lint torture sanitize fuzz bench peers wheel sdist clean
 
 run: build  ## build, get a small model and let it answer
 	sh ci/demo.sh "$(MODEL)" "$(PROMPT)"
@@ -49,10 +49,14 @@ torture: build .venv/.dev  ## kill what changes a store at 10,000 points and loo
 sanitize: .venv/.built  ## C tests under ASan+UBSan and under TSan
 	sh ci/sanitize.sh
 
+fuzz: build .venv/.dev sanitize  ## the engine under random jobs for an hour (MINUTES=60), and ten minutes on a real model
+	python ci/models.py
+	sh ci/fuzz.sh $(MINUTES)
+
 bench: build peers  ## measure against llama.cpp's own programs; bench/README.md
 	python ci/models.py
 	python -m ci.minilm
-	for topic in bench/bench_*.py; do python -m bench.$$(basename $$topic .py) || exit 1; done
+	python -m bench
 
 peers: .venv/.built  ## llama.cpp's programs from the same source with the same flags, into build/peers/bin
 	python vendor/llama.cpp/fetch.py

@@ -19,6 +19,8 @@ RUNS = (
     ("bench_turns",),
     ("bench_turns", "--conversations", "8"),
     ("bench_return",),
+    ("bench_format",),
+    ("bench_schemas", "--count", "60", "--seeds", "1"),
     ("bench_embed",),
     ("bench_sampler",),
     ("bench_store",),
