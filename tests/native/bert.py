@@ -15,28 +15,35 @@ EPSILON = 1e-12
 
 def vector(w: dict[str, NDArray[np.float32]], tokens: list[int]) -> Array:
     """The mean of the last hidden states, of length one."""
+    mean: Array = states(w, tokens).mean(0)
+    return mean / np.linalg.norm(mean)
+
+
+def states(
+    w: dict[str, NDArray[np.float32]], tokens: list[int], n_layers: int = N_LAYERS, n_heads: int = N_HEADS
+) -> Array:
+    """The last hidden states, one row for each token."""
     n = len(tokens)
     x: Array = w["embeddings.word_embeddings.weight"][tokens].astype(np.float64)
     x = x + w["embeddings.position_embeddings.weight"][:n] + w["embeddings.token_type_embeddings.weight"][0]
     x = _norm(x, w, "embeddings.LayerNorm")
-    for layer in range(N_LAYERS):
+    for layer in range(n_layers):
         at = f"encoder.layer.{layer}."
-        x = _norm(x + _attention(x, w, at), w, at + "attention.output.LayerNorm")
+        x = _norm(x + _attention(x, w, at, n_heads), w, at + "attention.output.LayerNorm")
         h = _linear(x, w, at + "intermediate.dense")
         h = h * 0.5 * (1 + np.vectorize(erf)(h / np.sqrt(2)))
         x = _norm(x + _linear(h, w, at + "output.dense"), w, at + "output.LayerNorm")
-    mean: Array = x.mean(0)
-    return mean / np.linalg.norm(mean)
+    return x
 
 
-def _attention(x: Array, w: dict[str, NDArray[np.float32]], at: str) -> Array:
+def _attention(x: Array, w: dict[str, NDArray[np.float32]], at: str, n_heads: int) -> Array:
     n, width = x.shape
-    split = (n, N_HEADS, width // N_HEADS)
+    split = (n, n_heads, width // n_heads)
     q, k, v = (
         _linear(x, w, f"{at}attention.self.{name}").reshape(split).transpose(1, 0, 2)
         for name in ("query", "key", "value")
     )
-    scores = q @ k.transpose(0, 2, 1) / np.sqrt(width // N_HEADS)
+    scores = q @ k.transpose(0, 2, 1) / np.sqrt(width // n_heads)
     scores = np.exp(scores - scores.max(-1, keepdims=True))
     mixed = (scores / scores.sum(-1, keepdims=True)) @ v
     return _linear(mixed.transpose(1, 0, 2).reshape(n, width), w, at + "attention.output.dense")
