@@ -5,7 +5,7 @@ import pytest
 from lcrt.core.message import Message
 from lcrt.core.request import CreateRequest
 from lcrt.errors import ModelFormatError, StoreError
-from lcrt.modelfile.catalog import Catalog
+from lcrt.modelfile.catalog import _FACTS, Catalog
 from lcrt.modelfile.describe import Description
 from lcrt.store import layers
 from lcrt.store.layers import Layer
@@ -116,6 +116,24 @@ def test_models_of_one_file_share_its_header(store: Store, catalog: Catalog) -> 
     run(store, CreateRequest("m", from_="base", system="x"))
     store.blobs.path(digest).write_bytes(b"now unreadable")
     assert described(catalog, "m").details.family == "llama"
+
+
+def test_a_new_process_reads_no_header_again(store: Store, catalog: Catalog) -> None:
+    digest = make(store, "m", {"tokenizer.chat_template": CHATML})
+    first = described(catalog, "m")
+    path = store.blobs.path(digest)
+    path.write_bytes(bytes(path.stat().st_size))
+    again = described(Catalog(Store(store.directory)), "m")
+    assert again == first
+    assert again.jinja_template == CHATML
+
+
+def test_a_note_that_is_not_understood_is_made_anew(store: Store, catalog: Catalog) -> None:
+    digest = make(store, "m")
+    store.notes.put(digest, _FACTS, b"\x01")
+    assert described(catalog, "m").details.family == "llama"
+    noted = store.notes.get(digest, _FACTS)
+    assert noted not in (None, b"\x01")
 
 
 def test_safetensors_models_are_listed_without_being_read(store: Store, catalog: Catalog) -> None:

@@ -1,9 +1,11 @@
 """Descriptions of the models in a store, remembered.
 
 Descriptions are kept by the manifest's digest and facts of a GGUF by the blob's path, so that only
-a changed model costs reading. Safe to call from several threads: two may do the same work, no more.
+a changed model costs reading; the facts are also noted in the store, so that the next process need not
+read headers. Safe to call from several threads: two may do the same work, no more.
 """
 
+import contextlib
 import logging
 import threading
 from collections import OrderedDict
@@ -17,6 +19,7 @@ from lcrt.core.name import ModelName
 from lcrt.errors import ModelFormatError, StoreError
 from lcrt.gguf.reader import Header, read_header
 from lcrt.modelfile.describe import Description, Details, GgufFacts, describe, gguf_facts
+from lcrt.store.digest import digest_of_file_name
 from lcrt.store.manifest import Manifest
 from lcrt.store.store import Store
 
@@ -24,6 +27,8 @@ _LOG = logging.getLogger("lcrt.modelfile")
 _MAX_DESCRIPTIONS = 2048
 _MAX_FACTS = 2048
 _MAX_HEADERS = 8
+_FACTS = f"facts of a GGUF, 1: {' '.join(GgufFacts.__struct_fields__)}"
+"""What notes of them are known by: count on when a field has another meaning than before."""
 
 _T = TypeVar("_T")
 
@@ -87,4 +92,16 @@ class Catalog:
             return Description(manifest.name, manifest.digest, manifest.size, manifest.modified, Details())
 
     def _facts_of(self, path: str) -> GgufFacts:
-        return self._facts.get(path, lambda: gguf_facts(self.header(path)))
+        return self._facts.get(path, lambda: self._facts_anew(path))
+
+    def _facts_anew(self, path: str) -> GgufFacts:
+        """Take what the store has noted of a blob, else read its header and note it: headers can be long."""
+        digest = digest_of_file_name(Path(path).name)
+        noted = self._store.notes.get(digest, _FACTS) if digest else None
+        if noted is not None:
+            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                return msgspec.msgpack.decode(noted, type=GgufFacts)
+        facts = gguf_facts(self.header(path))
+        if digest:
+            self._store.notes.put(digest, _FACTS, msgspec.msgpack.encode(facts))
+        return facts

@@ -132,6 +132,8 @@ def _set_aside(store: Store, bad: list[_Bad]) -> Iterable[Path]:
 def _move(store: Store, path: Path) -> Path:
     """Move one file; of a person's own file only the link goes."""
     digest = digest_of_file_name(path.name)
+    if digest is not None:
+        store.notes.forget(digest)
     if digest is not None and (path.is_symlink() or path.stat().st_nlink > 1):
         record = store.links.records().get(digest)
         path.unlink()

@@ -26,6 +26,7 @@ from lcrt.store.layers import Layer
 from lcrt.store.links import Links
 from lcrt.store.locks import Claim, StoreLock, claim, reap
 from lcrt.store.manifest import Manifest, Manifests, config_layer, parse_manifest
+from lcrt.store.notes import Notes
 from lcrt.store.prune import Ages, Collected, collect
 from lcrt.store.states import States
 
@@ -44,6 +45,7 @@ class Store:
         self.blobs = Blobs(directory / "blobs")
         self.manifests = Manifests(directory / "manifests")
         self.links = Links(own / "links", self.blobs)
+        self.notes = Notes(own / "notes", self.blobs)
         self.lock = StoreLock(own / "lock")
         self._claims = own / "claims"
         self._holds = Holds(own / "holds")
@@ -184,6 +186,7 @@ class Store:
                 self.blobs.rename_old()
                 found = collect(self.manifests, self.blobs, self._holds.all(), ages or Ages(), now or time.time())
                 self.links.forget_removed()
+                self.notes.forget_removed()
                 for path in self._claims.iterdir() if self._claims.is_dir() else ():
                     reap(path)
                 return found
@@ -255,6 +258,7 @@ class Store:
         for digest in digests - needed:
             self.blobs.remove(digest)
             self.links.forget(digest)
+            self.notes.forget(digest)
             if self._states is not None:
                 self._states.forget(digest)
 
