@@ -19,6 +19,7 @@
 struct lcrt_chat {
     lcrt_model *model = nullptr;
     common_chat_templates_ptr templates;
+    size_t template_len = 0;
     bool keeps = false;                        /* no handler of its own: what was found out can be kept */
     std::optional<common_chat_params> kept[2]; /* by enable_thinking */
 
@@ -142,6 +143,23 @@ std::string answer(const common_chat_params &params) {
     return out.dump_safe();
 }
 
+/* llama.cpp's parser, interpreter and analysis of templates call themselves as deep as a text is nested: with "((((" a
+ * level takes some 2 KiB of stack for each byte. A file's template is not to end the process. */
+constexpr size_t plain_len = 1 << 10; /* bytes that any stack is good for */
+constexpr size_t template_len_max = 1 << 20;
+constexpr size_t stack_len = template_len_max * 4096; /* address space; only what is used becomes memory */
+
+template <class F> lcrt_status run_nested(size_t len, char *err, size_t err_cap, F f) {
+    lcrt_status status = LCRT_ERR_NO_MEMORY;
+    const auto run = [&] { status = lcrt::guarded(err, err_cap, f); };
+    if (len <= plain_len) {
+        run();
+    } else if (!lcrt::on_deep_stack(stack_len, run)) {
+        lcrt::set_error(err, err_cap, "no thread for reading the chat template");
+    }
+    return status;
+}
+
 /* Parses once here for the sake of the message: the layer below forgets what was wrong. */
 lcrt_status parse(lcrt_chat *chat, const char *source, char *err, size_t cap) {
     const llama_vocab *vocab = chat->model->vocab;
@@ -163,15 +181,21 @@ lcrt_status parse(lcrt_chat *chat, const char *source, char *err, size_t cap) {
 
 extern "C" lcrt_status lcrt_chat_init(lcrt_model *model, const char *template_text, lcrt_chat **out, char *err,
                                       size_t err_cap) {
-    return lcrt::guarded(err, err_cap, [&] {
-        const char *source = template_text != nullptr ? template_text : lcrt_model_chat_template(model);
-        if (source == nullptr || source[0] == '\0') {
-            lcrt::set_error(err, err_cap, "this model has no chat template");
-            return LCRT_ERR_UNSUPPORTED;
-        }
+    const char *source = template_text != nullptr ? template_text : lcrt_model_chat_template(model);
+    if (source == nullptr || source[0] == '\0') {
+        lcrt::set_error(err, err_cap, "this model has no chat template");
+        return LCRT_ERR_UNSUPPORTED;
+    }
+    const size_t len = std::strlen(source);
+    if (len > template_len_max) {
+        lcrt::set_error(err, err_cap, "the chat template is longer than %zu bytes", template_len_max);
+        return LCRT_ERR_UNSUPPORTED;
+    }
+    return run_nested(len, err, err_cap, [&] {
         lcrt::log_install();
         auto chat = std::make_unique<lcrt_chat>();
         chat->model = lcrt_model_ref(model);
+        chat->template_len = len;
         const lcrt_status status = parse(chat.get(), source, err, err_cap);
         if (status == LCRT_OK) {
             *out = chat.release();
@@ -189,7 +213,7 @@ extern "C" void lcrt_chat_free(lcrt_chat *chat) {
 
 extern "C" lcrt_status lcrt_chat_apply(lcrt_chat *chat, const char *request, size_t request_len, char **out,
                                        size_t *out_len, char *err, size_t err_cap) {
-    return lcrt::guarded(err, err_cap, [&] {
+    return run_nested(chat->template_len, err, err_cap, [&] {
         std::string text;
         try {
             text = answer(render(chat, read_request(common_json::parse(std::string(request, request_len)))));

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <mutex>
 #include <new>
 #include <string>
 
@@ -27,6 +28,8 @@ struct lcrt_model {
     bool on_host = true; /* no device but the CPU holds any of it */
     lcrt_model_info info = {};
     std::atomic<int32_t> n_refs{1};
+    std::mutex adapters; /* of the list of them, which contexts read when they plan memory: before their first pass
+                          * and before the first one with another set */
 };
 
 namespace lcrt {
@@ -100,6 +103,11 @@ bool fits_host(const lcrt_model *model, const llama_context_params &params, uint
 /* Calls run on a thread with a stack of that many bytes, of which only what is used becomes memory, and waits for it.
  * run must not throw. False when there is no such thread. */
 bool run_on_deep_stack(size_t stack_size, void (*run)(void *data), void *data);
+
+/* The same for anything that can be called. */
+template <class F> bool on_deep_stack(size_t stack_size, F f) {
+    return run_on_deep_stack(stack_size, [](void *data) { (*static_cast<F *>(data))(); }, &f);
+}
 
 /* Runs f and turns what it throws into a status. */
 template <class F> lcrt_status guarded(char *err, size_t cap, F f) noexcept {

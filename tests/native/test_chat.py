@@ -155,3 +155,21 @@ def test_a_real_template_adds_its_own_system_prompt(real_model: Model) -> None:
     prompt = apply(Chat(real_model), [USER])["prompt"]
     assert prompt.startswith("<|im_start|>system\nYou are a helpful AI assistant")
     assert prompt.endswith("<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ " + "(" * 30000 + "1" + ")" * 30000 + " }}",
+        "{{ " + "not " * 30000 + "1 }}",
+        "{% if 1 %}" * 20000 + "{% endif %}" * 20000,
+    ],
+    ids=["parentheses", "operators", "blocks"],
+)
+def test_a_template_nested_deeply_does_not_end_the_process(model: Model, template: str) -> None:
+    assert isinstance(apply(Chat(model, template), [USER])["prompt"], str)
+
+
+def test_a_template_beyond_a_size_is_refused(model: Model) -> None:
+    with pytest.raises(UnsupportedModel, match="longer than"):
+        Chat(model, "x" * (2**20 + 1))
