@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import IO, Any
 
 import msgspec
@@ -38,7 +38,7 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: str = ""
 
 
-def run(module: str, task: object, name: str) -> Iterator[Said]:
+def run(module: str, task: object, name: str) -> Generator[Said, None, None]:
     """Run a child and pass on what it says. Its error is raised; closing the generator ends the child.
 
     ``name`` is what people call the step, as in ``quantizing``.

@@ -1,0 +1,1 @@
+"""Models as Hugging Face publishes them, folders of safetensors, made into GGUF files."""

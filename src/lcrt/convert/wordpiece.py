@@ -1,0 +1,158 @@
+"""WordPiece vocabularies, as BERT has them.
+
+In the source a continuation of a word is marked; in GGUF the beginning is, as in vocabularies of SentencePiece.
+"""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from lcrt.convert.config import Config
+from lcrt.convert.family import Metadata
+from lcrt.convert.jsonfile import read_object
+from lcrt.errors import InvalidRequest, UnsupportedModel
+from lcrt.gguf.types import ValueType
+from lcrt.gguf.writer import Typed
+
+_WHOLE = "tokenizer.json"
+_LINES = "vocab.txt"
+_SETTINGS = "tokenizer_config.json"
+_KIND = "WordPiece"
+_LINES_MAX = 64 << 20
+_BEGIN = "\u2581"
+_CONTINUED = "##"
+_NORMAL, _CONTROL, _UNUSED = 1, 3, 5
+_ROLES = {"bos": "cls", "eos": "sep", "seperator": "sep", "unknown": "unk", "padding": "pad", "mask": "mask"}
+"""Names in the engine's keys (its spelling too) and in the tokenizer's settings."""
+_NEEDED = ("cls", "sep", "unk")
+
+_T = TypeVar("_T")
+
+
+class _Special(msgspec.Struct, frozen=True):
+    content: str
+    special: bool = True
+
+
+class _Normalizer(msgspec.Struct, frozen=True):
+    type: str = ""
+    lowercase: bool = False
+    strip_accents: bool | None = None
+
+
+class _Model(msgspec.Struct, frozen=True):
+    vocab: dict[str, int]
+    continuing_subword_prefix: str = _CONTINUED
+
+
+class _File(msgspec.Struct, frozen=True):
+    model: dict[str, Any] = {}
+    added_tokens: list[_Special] = []
+    normalizer: _Normalizer | None = None
+
+
+class _Settings(msgspec.Struct, frozen=True):
+    do_lower_case: bool = True
+    strip_accents: bool | None = None
+    cls_token: str | _Special | None = None
+    sep_token: str | _Special | None = None
+    unk_token: str | _Special | None = None
+    pad_token: str | _Special | None = None
+    mask_token: str | _Special | None = None
+
+    def special(self, name: str) -> str:
+        """The text of a special token."""
+        value = getattr(self, f"{name}_token")
+        return f"[{name.upper()}]" if value is None else value.content if isinstance(value, _Special) else value
+
+
+def of_words(folder: Path, config: Config) -> Metadata:
+    """Make the keys of a WordPiece tokenizer. InvalidRequest when its files are missing or damaged."""
+    whole, settings = _read(folder / _WHOLE, _File), _read(folder / _SETTINGS, _Settings)
+    tokens = _of_model(whole.model) if whole.model else _of_lines(folder / _LINES)
+    marked = {settings.special(name) for name in _ROLES.values()}
+    marked |= {added.content for added in whole.added_tokens if added.special}
+    n_rows = config.size("vocab_size")
+    if n_rows < len(tokens):
+        raise config.wrong(f"there are {len(tokens)} tokens and vocab_size is {n_rows}")
+    padding = [f"[PAD{number}]" for number in range(len(tokens), n_rows)]
+    kinds = [_CONTROL if token in marked else _NORMAL for token in tokens] + [_UNUSED] * len(padding)
+    return {
+        "tokenizer.ggml.model": "bert",
+        "tokenizer.ggml.pre": "default",
+        "tokenizer.ggml.tokens": [token if token in marked else _turned(token) for token in tokens] + padding,
+        "tokenizer.ggml.token_type": Typed(ValueType.INT32, kinds),
+        "tokenizer.ggml.token_type_count": config.size("type_vocab_size", 1),
+        **_numbers(tokens, settings),
+        **_normalizer(whole, settings),
+    }
+
+
+def _turned(token: str) -> str:
+    return token.removeprefix(_CONTINUED) if token.startswith(_CONTINUED) else _BEGIN + token
+
+
+def _numbers(tokens: list[str], settings: _Settings) -> Metadata:
+    """Number the tokens that have a role."""
+    number_of = {token: number for number, token in enumerate(tokens)}
+    found: Metadata = {}
+    for role, name in _ROLES.items():
+        number = number_of.get(settings.special(name))
+        if number is not None:
+            found[f"tokenizer.ggml.{role}_token_id"] = number
+        elif name in _NEEDED:
+            raise InvalidRequest(f"the tokenizer cannot be used: it has no token {settings.special(name)}")
+    return found
+
+
+def _normalizer(whole: _File, settings: _Settings) -> Metadata:
+    """Tell whether capitals and accents count."""
+    told = whole.normalizer
+    if told is not None and told.type == "BertNormalizer":
+        lowercase, strip = told.lowercase, told.strip_accents
+    else:
+        lowercase, strip = settings.do_lower_case, settings.strip_accents
+    return {
+        "tokenizer.ggml.normalizer.lowercase": lowercase,
+        "tokenizer.ggml.normalizer.strip_accents": lowercase if strip is None else strip,
+    }
+
+
+def _of_model(told: dict[str, Any]) -> list[str]:
+    """Read the vocabulary of tokenizer.json, which must number its tokens from 0 on."""
+    kind = told.get("type", _KIND)
+    if kind != _KIND:
+        raise UnsupportedModel(f"a tokenizer of type {kind} is not supported for this architecture")
+    model = _checked(told, _Model, _WHOLE)
+    if model.continuing_subword_prefix != _CONTINUED:
+        raise UnsupportedModel(f"{_KIND} with another mark than `{_CONTINUED}` is not supported")
+    by_number = {number: token for token, number in model.vocab.items()}
+    if by_number.keys() != set(range(len(model.vocab))):
+        raise InvalidRequest(f"`{_WHOLE}` cannot be used: its tokens are not numbered one after the other")
+    return [by_number[number] for number in range(len(by_number))]
+
+
+def _of_lines(path: Path) -> list[str]:
+    """Read the vocabulary of the older form: a token on each line."""
+    if not path.is_file():
+        raise InvalidRequest(
+            f"there is neither `{_WHOLE}` nor `{_LINES}` in the folder", "copy all of the model's files"
+        )
+    if path.stat().st_size > _LINES_MAX:
+        raise InvalidRequest(f"`{_LINES}` is larger than {_LINES_MAX >> 20} MiB")
+    try:
+        return path.read_bytes().decode().removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"`{_LINES}` is no UTF-8 text") from error
+
+
+def _read(path: Path, kind: type[_T]) -> _T:
+    return _checked(read_object(path), kind, path.name)
+
+
+def _checked(value: dict[str, Any], kind: type[_T], file_name: str) -> _T:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"`{file_name}` cannot be used: {error}") from error
