@@ -60,8 +60,13 @@ def test_the_plain_go_template_needs_no_interpreter(go_template: str, jinja: Jin
     assert ModelTemplate(jinja).render(asked).text == "b"
 
 
-def test_a_model_without_any_template_just_gets_the_texts() -> None:
-    assert ModelTemplate(None).render(Conversation([Message("user", "b")])).text == "b"
+def test_a_model_without_any_template_gets_chatml_and_the_log_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    template = ModelTemplate(None)
+    messages = [Message("system", "a"), Message("user", "b")]
+    for _ in range(2):
+        prompt = template.render(Conversation(messages))
+    assert prompt == Prompt("<|im_start|>system\na<|im_end|>\n<|im_start|>user\nb<|im_end|>\n<|im_start|>assistant\n")
+    assert caplog.messages == ["this model has no chat template; ChatML is used"]
 
 
 def test_another_go_template_is_refused_and_not_ignored() -> None:

@@ -80,8 +80,17 @@ class JinjaTemplate:
         return Prompt(answer.prompt, answer.stops, answer.thinking_start, think_end)
 
 
+class ChatmlTemplate:
+    """For models without any template: ChatML, as llama.cpp and Ollama do then."""
+
+    def render(self, conversation: Conversation, /) -> Prompt:
+        """See ``Template``."""
+        turns = "".join(f"<|im_start|>{m.role}\n{m.content}<|im_end|>\n" for m in conversation.messages)
+        return Prompt(f"{turns}<|im_start|>assistant\n")
+
+
 class PlainTemplate:
-    """For models without a template: the texts of the messages, one after another."""
+    """For models that ask for no more: the texts of the messages, one after another."""
 
     def render(self, conversation: Conversation, /) -> Prompt:
         """See ``Template``."""
@@ -108,6 +117,7 @@ class ModelTemplate:
     def __init__(self, jinja: Template | None) -> None:
         self._jinja = jinja
         self._plain = PlainTemplate()
+        self._chatml = ChatmlTemplate()
         self._warned: set[str] = set()
 
     def render(self, conversation: Conversation, /) -> Prompt:
@@ -115,8 +125,13 @@ class ModelTemplate:
         return self._choose(conversation.go_template.strip()).render(conversation)
 
     def _choose(self, source: str) -> Template:
-        if source == PLAIN_TEMPLATE or (self._jinja is None and not source):
+        if source == PLAIN_TEMPLATE:
             return self._plain
+        if self._jinja is None and not source:
+            if source not in self._warned:
+                self._warned.add(source)
+                log.warning("this model has no chat template; ChatML is used")
+            return self._chatml
         if self._jinja is None:
             raise InvalidRequest(GO_TEMPLATE_TEXT)
         if source and source not in self._warned:
