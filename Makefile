@@ -35,6 +35,7 @@ build: .venv/.built  ## .venv, llama.cpp's source, the engine for this CPU, an e
 test: build .venv/.dev  ## C tests, Python tests, the whole of it on a real model
 	python ci/models.py
 	python -m ci.minilm
+	@sh ci/registry.sh
 	ctest --test-dir build/dev --output-on-failure
 	pytest
 

@@ -146,6 +146,8 @@ class Registry(Server):
         self.always_missing: set[str] = set()
         self.uploads: dict[str, bytearray] = {}
         self.n_uploads = 0
+        self.chunk_min = 0
+        self.counting = threading.Lock()
         self.upload_faults: deque[Fault] = deque()
 
     def add(self, repository: str, layers: dict[str, str], tag: str = "latest", config: bytes = b"{}") -> bytes:
@@ -213,10 +215,12 @@ def _begin_upload(handler: Handler, path: str, fields: dict[str, str]) -> None:
     if fields.get("mount") in server.blobs and fields.get("from") == "library/base":
         handler.reply(201, Location=f"/v2/library/m/blobs/{fields['mount']}")
         return
-    key = f"u{server.n_uploads}"
-    server.n_uploads += 1
+    with server.counting:
+        key = f"u{server.n_uploads}"
+        server.n_uploads += 1
     server.uploads[key] = bytearray()
-    handler.reply(202, Location=f"{path}{key}?state=1", Range="0-0")
+    least = str(server.chunk_min or "")
+    handler.reply(202, Location=f"{path}{key}?state=1", Range="0-0", OCI_Chunk_Min_Length=least)
 
 
 def _tell(handler: Handler, key: str, fields: dict[str, str]) -> None:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lcrt.registry.chunks import chunk_size, chunks
 from lcrt.registry.partial import Part, Partial, come_so_far, plan, records
-from lcrt.registry.upload import chunks
 
 SIZES = st.integers(0, 2**45)
 STEPS = st.integers(1, 2**20)
@@ -30,8 +30,18 @@ def test_without_a_size_of_parts_there_are_not_too_many_and_none_is_large(size: 
 @given(st.integers(0, 10**12), st.integers(10**8, 10**10))
 def test_chunks_of_an_upload_are_the_whole(size: int, step: int) -> None:
     found = chunks(size, step)
-    assert [chunk.start for chunk in found] == [0, *(chunk.end for chunk in found[:-1])]
-    assert found[-1].end == size
+    ends = [chunk.end for chunk in found]
+    assert [chunk.start for chunk in found] == [0, *ends][: len(found)]
+    assert [0, *ends][-1] == size
+
+
+@given(st.integers(0, 10**13), st.sampled_from(["registry.ollama.ai", "localhost:5000"]))
+def test_chunks_are_neither_many_nor_large_where_the_registry_is_not_ollamas(size: int, host: str) -> None:
+    step = chunk_size(size, host)
+    if host == "registry.ollama.ai":
+        assert step == min(max(size // 16, 100_000_000), 1_000_000_000), "as its own client cuts"
+    else:
+        assert 16 << 20 <= step <= 64 << 20
 
 
 @given(st.integers(0, 10**6), SIZES, SIZES, SIZES)

@@ -26,6 +26,9 @@ _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _ERROR_MAX = 1024
 _KEPT_OPEN = 32
 _READ_SIZE = 1 << 18
+_SLOW = 20
+"""How much longer than usual an answer may take that needs work."""
+
 _CERTIFICATE = "certificate verify failed"
 _PLAIN = ("wrong version number", "record layer failure", "unexpected eof")
 
@@ -35,7 +38,8 @@ Body = bytes | Callable[[], Iterable[bytes]] | None
 class Call(msgspec.Struct, frozen=True):
     """One request. With a ``repository`` a challenge of that registry is answered; ``headers`` hold what is ours.
 
-    ``is_bulk``: the answer is large. ``follow``: go where a redirect points.
+    ``is_bulk``: the answer is large. ``follow``: go where a redirect points. ``is_slow``: the other side has to
+    work before it can answer.
     """
 
     method: str
@@ -45,6 +49,7 @@ class Call(msgspec.Struct, frozen=True):
     repository: str = ""
     is_bulk: bool = False
     follow: bool = True
+    is_slow: bool = False
 
 
 class Reply:
@@ -102,6 +107,7 @@ class Client:
         self._bulk = httpx2.Client(timeout=timeout, limits=limits, headers=headers)
         for client in (self._small, self._bulk):
             client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._slow = httpx2.Timeout(_SLOW * options.stall, connect=options.connect_timeout, pool=None)
         self._offline = options.offline
         self._auth = authenticator(self._fetch_token)
         self._auth_lock = threading.Lock()
@@ -155,7 +161,8 @@ class Client:
         headers = dict(call.headers) | ({"Authorization": authorization} if authorization else {})
         content = call.body() if callable(call.body) else call.body
         with _network(call.url):
-            request = client.build_request(call.method, call.url, headers=headers, content=content)
+            timeout = self._slow if call.is_slow else httpx2.USE_CLIENT_DEFAULT
+            request = client.build_request(call.method, call.url, headers=headers, content=content, timeout=timeout)
             response = client.send(request, stream=True, auth=None)
         if call.is_bulk:
             _read_widely(response)

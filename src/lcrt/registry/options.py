@@ -7,6 +7,9 @@ from lcrt.config.settings import Settings
 PARTS = 8
 """Connections for one blob when nothing else is said."""
 
+UPLOADS = 4
+"""Blobs of one model that are given to a registry at once."""
+
 Mirrors = tuple[tuple[str, str], ...]
 """Hosts, and the address that is asked in their place."""
 
@@ -21,6 +24,7 @@ class Options(msgspec.Struct, frozen=True):
 
     user_agent: str = "lcrt"
     parts: int = PARTS
+    uploads: int = UPLOADS
     part_size: int = 0
     limit_rate: int = 0
     mirrors: Mirrors = ()

@@ -15,6 +15,7 @@ from lcrt.store.store import Store
 if TYPE_CHECKING:
     from lcrt.registry.client import Client
     from lcrt.registry.pull import Puller
+    from lcrt.registry.push import Pusher
 
 
 class Registries:
@@ -37,6 +38,7 @@ class Registries:
         self._lock = threading.Lock()
         self._client: Client | None = None
         self._puller: Puller | None = None
+        self._pusher: Pusher | None = None
 
     def pull(self, name: ModelName, request: PullRequest) -> Iterator[Progress]:
         """Fetch a model; each step as it is taken."""
@@ -52,14 +54,12 @@ class Registries:
 
     def push(self, name: ModelName, *, insecure: bool = False) -> Iterator[Progress]:
         """Give a model to its registry; each step as it is taken."""
-        from lcrt.registry.push import Pusher
-
-        with self._lock:
-            pusher = Pusher(self._store, self._open_client(), self.options)
-        yield from pusher.push(name, insecure=insecure)
+        yield from self._open_pusher().push(name, insecure=insecure)
 
     def close(self) -> None:
-        """Close kept connections."""
+        """Let uploads come to a good end, for a few seconds at most, and close kept connections."""
+        if self._pusher is not None:
+            self._pusher.close()
         if self._client is not None:
             self._client.close()
 
@@ -70,6 +70,14 @@ class Registries:
             if self._puller is None:
                 self._puller = Puller(self._store, self._open_client(), self.options)
             return self._puller
+
+    def _open_pusher(self) -> "Pusher":
+        from lcrt.registry.push import Pusher
+
+        with self._lock:
+            if self._pusher is None:
+                self._pusher = Pusher(self._store, self._open_client(), self.options)
+            return self._pusher
 
     def _open_client(self) -> "Client":
         if self._client is None:

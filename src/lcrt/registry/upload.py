@@ -1,72 +1,79 @@
-"""One blob given to a registry, in chunks, each of which is continued where the registry says that it ends."""
+"""One blob given to a registry, in chunks, each of which is continued where the registry says that it ends.
+
+What was sent is noted in the store after each chunk: another process, or the next push, goes on from there.
+"""
 
 import hashlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from urllib.parse import urlencode, urljoin
 
 import msgspec
 
 from lcrt.core.name import ModelName
-from lcrt.errors import LcrtError
+from lcrt.errors import Cancelled, LcrtError
+from lcrt.registry.chunks import Chunk, chunk_size, chunks
 from lcrt.registry.client import Body, Call, Client, Reply
 from lcrt.registry.failure import Refused, Transient
 from lcrt.registry.manifest import TRIES
 from lcrt.registry.options import Options
 from lcrt.registry.remote import Remote, host_of
+from lcrt.registry.session import Session, parse_session
 from lcrt.registry.stop import Patience, Stop
 from lcrt.store.failure import store_error
 from lcrt.store.layers import Layer
+from lcrt.store.store import Store
+from lcrt.store.uploads import Record
 
 _LOG = logging.getLogger("lcrt.registry")
 _READ_SIZE = 1 << 20
-_CHUNK_MIN = 100_000_000
-_CHUNK_MAX = 1_000_000_000
-_N_CHUNKS = 16
 _BYTES = "application/octet-stream"
+_FORGOTTEN = frozenset({400, 404, 405, 409, 410, 416})
+"""How a registry may refuse to go on with an upload that broke off."""
+
+LAST_CHUNK = 3.0
+"""Seconds for which a chunk is still sent when it is time to stop: some registries drop an upload that breaks off."""
 
 
-class Chunk(msgspec.Struct, frozen=True):
-    """Bytes ``start`` up to, without, ``end``."""
+class Target(msgspec.Struct, frozen=True):
+    """The repository that gets blobs, and how it is spoken to."""
 
-    start: int
-    end: int
-
-
-def chunks(size: int, chunk_size: int = 0) -> list[Chunk]:
-    """Cut a blob as Ollama does."""
-    step = chunk_size or min(max(size // _N_CHUNKS, _CHUNK_MIN), _CHUNK_MAX)
-    return [Chunk(start, min(start + step, size)) for start in range(0, size, step)] or [Chunk(0, 0)]
+    client: Client
+    options: Options
+    remote: Remote
 
 
 class Upload:
-    """Runs in a thread of its own; ``completed`` counts bytes that the registry has or that are on the way.
+    """One blob. ``completed`` counts bytes that the registry has or that are on the way.
 
-    ``has_begun`` once the registry has said whether it has the blob.
+    ``has_begun`` once the registry has said whether it has the blob. Any thread may cancel and wait.
     """
 
-    def __init__(self, client: Client, options: Options, remote: Remote, layer: Layer, path: Path) -> None:
+    def __init__(self, target: Target, layer: Layer, store: Store) -> None:
         self.completed = 0
         self.has_begun = False
-        self._client = client
-        self._options = options
-        self._remote = remote
+        self._client = target.client
+        self._options = target.options
+        self._remote = target.remote
         self._layer = layer
-        self._path = path
+        self._store = store
+        self._path = store.blobs.path(layer.digest)
         self._stop = Stop()
+        self._stop_by = 0.0
         self._ended = threading.Event()
         self._error: LcrtError | None = None
-        self._sums: dict[int, bytes] = {}
-        self._url: str | None = None
-
-    def start(self) -> None:
-        """Begin."""
-        threading.Thread(target=self._run, name="lcrt-push", daemon=True).start()
+        self._record = Record(None)
+        self._session: Session | None = None
+        self._is_sure = True
+        self._n_begun = 0
+        self._chunk_size = self._options.part_size or chunk_size(layer.size, host_of(self._remote.base))
+        self._sum = ""
 
     def cancel(self) -> None:
-        """End soon."""
+        """End soon: with the chunk that is on its way, or without it if that takes long."""
+        self._stop_by = time.monotonic() + LAST_CHUNK
         self._stop.set()
 
     def wait(self, seconds: float) -> bool:
@@ -77,12 +84,13 @@ class Upload:
             raise self._error
         return True
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Do it, in the calling thread; whoever waits is told how it ended."""
         try:
             is_there = self._is_there_at_last()
             self.has_begun = True
             if not is_there:
-                self._send_all()
+                self._send()
             self.completed = self._layer.size
         except LcrtError as error:
             self._error = error
@@ -90,7 +98,7 @@ class Upload:
             self._error = store_error(f"cannot read blob {self._layer.digest}", error)
         except Exception:  # noqa: BLE001 -- a thread's main: whoever waits is told
             _LOG.exception("the upload of %s failed", self._layer.digest)
-            self._error = LcrtError("internal error, see the server's log")
+            self._error = LcrtError("internal error", "the server's log says more")
         finally:
             self._ended.set()
 
@@ -98,6 +106,7 @@ class Upload:
         patience = Patience(self._stop, self._options.first_wait, TRIES)
         while True:
             try:
+                self._stop.check()
                 return self._is_there()
             except Transient as error:
                 patience.wait(error)
@@ -109,33 +118,77 @@ class Upload:
             reply.check()
             return True
 
-    def _send_all(self) -> None:
-        """Begin an upload and send what the registry has not got; begin anew when it has forgotten the upload."""
+    def _send(self) -> None:
+        """Go on with what another push began, or begin."""
+        with self._store.uploads.open(self._remote.base, self._remote.repository, self._layer.digest) as record:
+            self._record = record
+            self._session = parse_session(record.read())
+            self._is_sure = self._session is None
+            self._send_at_last()
+            record.forget()
+
+    def _send_at_last(self) -> None:
+        """Send what the registry has not got; begin anew when it has forgotten the upload."""
         patience = Patience(self._stop, self._options.first_wait, self._options.tries)
         while True:
-            before = self.completed
+            before = self._n_taken
             try:
-                self._url = self._url or self._begin()
-                if self._url is not None:
-                    self._send_rest(self._url)
+                self._send_once()
                 return
             except Transient as error:
+                self._is_sure = self._session is None
                 patience.wait(error)
-                self._url = self._where(self._url) if self._url is not None else None
-                if self.completed > before:
-                    patience.reset()
+            except Refused as error:
+                if self._session is None or not self._is_lost(error.status):
+                    raise
+                _LOG.debug("%s: the upload begins anew: %s", self._layer.digest, error.message)
+                self._keep(None)
+            if self._n_taken > before:
+                patience.reset()
 
-    def _begin(self) -> str | None:
+    def _is_lost(self, status: int) -> bool:
+        """Tell from a refusal whether the registry no longer has an upload that it had once."""
+        return status == 404 or (status in _FORGOTTEN and not self._is_sure)
+
+    @property
+    def _n_taken(self) -> int:
+        return self._session.completed if self._session is not None else 0
+
+    def _send_once(self) -> None:
+        """Find out where the upload stands, and send the rest."""
+        if self._session is not None and not self._is_sure:
+            self._keep(self._ask(self._session))
+            if self._session is None and self._is_there():
+                return
+        if self._session is None:
+            self._is_sure = True
+            self._keep(self._begin())
+        if self._session is not None:
+            self._finish(self._send_rest(self._session))
+
+    def _keep(self, session: Session | None) -> None:
+        self._session = session
+        self.completed = self._n_taken
+        self._record.write(msgspec.json.encode(session) if session is not None else b"")
+
+    def _begin(self) -> Session | None:
         """Ask for an upload; None when the registry could take the blob from another of its repositories."""
-        self.completed = 0
-        self._sums = {}
+        self._n_begun += 1
+        if self._n_begun > self._options.tries:
+            raise LcrtError(
+                f"{host_of(self._remote.base)} forgets again and again what it was sent of {self._layer.digest}",
+                "push again later, or look into that registry's log",
+            )
         url = self._remote.uploads
         source = self._mountable()
         if source is not None:
             url += "?" + urlencode({"mount": self._layer.digest, "from": source})
         with self._client.open(self._call("POST", url, {"Content-Length": "0"})) as reply:
             reply.check()
-            return None if reply.status == 201 else _next_url(reply, self._remote.uploads)
+            if reply.status == 201:
+                return None
+            self._chunk_size = max(self._chunk_size, _number(reply.headers.get("oci-chunk-min-length", "")))
+            return Session(_next_url(reply, self._remote.uploads))
 
     def _mountable(self) -> str | None:
         """The repository of the same registry where the layer comes from."""
@@ -146,38 +199,38 @@ class Upload:
         is_same = name.host.lower() == host_of(self._remote.base).lower()
         return f"{name.namespace}/{name.model}" if is_same else None
 
-    def _send_rest(self, url: str) -> None:
-        """Send every chunk from where the upload stands, and end it."""
-        for number, chunk in enumerate(chunks(self._layer.size, self._options.part_size)):
-            if chunk.end > self.completed or chunk.start == chunk.end == 0:
-                self._url = url = self._send(url, number, Chunk(max(chunk.start, self.completed), chunk.end))
-        self._finish(url)
+    def _send_rest(self, session: Session) -> Session:
+        """Send every chunk from where the upload stands."""
+        for chunk in chunks(self._layer.size, self._chunk_size):
+            if chunk.end > session.completed:
+                self._stop.check()
+                session = self._send_chunk(session, Chunk(max(chunk.start, session.completed), chunk.end))
+                self._keep(session)
+        return session
 
-    def _send(self, url: str, number: int, chunk: Chunk) -> str:
+    def _send_chunk(self, session: Session, chunk: Chunk) -> Session:
         headers = {
             "Content-Type": _BYTES,
             "Content-Length": str(chunk.end - chunk.start),
-            "Content-Range": f"{chunk.start}-{max(chunk.end - 1, 0)}",
+            "Content-Range": f"{chunk.start}-{chunk.end - 1}",
             "X-Redirect-Uploads": "1",
         }
-        with self._client.open(self._call("PATCH", url, headers, self._body(number, chunk))) as reply:
+        with self._client.open(self._call("PATCH", session.url, headers, self._body(chunk))) as reply:
             reply.check()
-            following = _next_url(reply, url)
-            target = urljoin(url, reply.headers.get("location", "")) if reply.status == 307 else ""
+            following = _next_url(reply, session.url)
+            target = urljoin(session.url, reply.headers.get("location", "")) if reply.status == 307 else ""
         if target:
-            self._put_elsewhere(target, number, chunk)
-        self.completed = chunk.end
-        return following
+            self._put_elsewhere(target, chunk)
+        return session.after(chunk.end, self._sum, following)
 
-    def _put_elsewhere(self, target: str, number: int, chunk: Chunk) -> None:
+    def _put_elsewhere(self, target: str, chunk: Chunk) -> None:
         """Give a chunk to the storage that the registry names, without what the registry knows us by."""
-        self.completed = chunk.start
         headers = {"Content-Length": str(chunk.end - chunk.start)}
-        body = self._body(number, chunk)
+        body = self._body(chunk)
         with self._client.open(Call("PUT", target, headers, body, is_bulk=True, follow=False)) as reply:
             reply.check()
 
-    def _body(self, number: int, chunk: Chunk) -> Callable[[], Iterator[bytes]]:
+    def _body(self, chunk: Chunk) -> Callable[[], Iterator[bytes]]:
         """Read a chunk from the file, as often as it has to be sent."""
 
         def read() -> Iterator[bytes]:
@@ -186,34 +239,41 @@ class Upload:
             with self._path.open("rb") as file:
                 file.seek(chunk.start)
                 while self.completed < chunk.end:
-                    self._stop.check()
+                    self._check_time()
                     piece = file.read(min(_READ_SIZE, chunk.end - self.completed))
                     if not piece:
-                        raise LcrtError(f"blob {self._layer.digest} is shorter than its manifest says")
+                        raise LcrtError(
+                            f"blob {self._layer.digest} is shorter than its manifest says",
+                            "`lcrt store check --repair` sets it aside; then pull or create the model again",
+                        )
                     digest.update(piece)
                     yield piece
                     self.completed += len(piece)
-            self._sums[number] = digest.digest()
+            self._sum = digest.hexdigest()
 
         return read
 
-    def _where(self, url: str) -> str | None:
-        """Ask how far an upload is and go on from there; None when the registry does not know it any more."""
-        try:
-            with self._client.open(self._call("GET", url)) as reply:
-                reply.check()
-                last = reply.headers.get("range", "").rpartition("-")[2]
-                self.completed = int(last) + 1 if last.isdecimal() and int(last) else 0
-                return _next_url(reply, url)
-        except (Refused, Transient):
-            return None
+    def _check_time(self) -> None:
+        """Stop in the middle of a chunk only when it takes too long."""
+        if self._stop.is_set and time.monotonic() > self._stop_by:
+            raise Cancelled("stopped")
 
-    def _finish(self, url: str) -> None:
-        sums = b"".join(self._sums[number] for number in sorted(self._sums))
-        tag = f"{hashlib.md5(sums, usedforsecurity=False).hexdigest()}-{len(self._sums)}"
-        joint = "&" if "?" in url else "?"
-        address = url + joint + urlencode({"digest": self._layer.digest, "etag": tag})
-        with self._client.open(self._call("PUT", address, {"Content-Length": "0"})) as reply:
+    def _ask(self, session: Session) -> Session | None:
+        """Ask how far an upload is; None when the registry does not know it any more."""
+        try:
+            with self._client.open(self._call("GET", session.url)) as reply:
+                reply.check()
+                end = _taken(reply, session)
+                url = _next_url(reply, session.url)
+        except Refused:
+            return None
+        return session.at(end, url, self._path) if end is not None and end <= self._layer.size else None
+
+    def _finish(self, session: Session) -> None:
+        joint = "&" if "?" in session.url else "?"
+        address = session.url + joint + urlencode({"digest": self._layer.digest, "etag": session.etag})
+        call = self._call("PUT", address, {"Content-Length": "0"})
+        with self._client.open(msgspec.structs.replace(call, is_slow=True)) as reply:
             reply.check()
 
     def _call(self, method: str, url: str, headers: dict[str, str] | None = None, body: Body = None) -> Call:
@@ -221,9 +281,22 @@ class Upload:
         return Call(method, url, headers or {}, body, repository=repository, is_bulk=body is not None, follow=not body)
 
 
+def _taken(reply: Reply, session: Session) -> int | None:
+    """Read how many bytes a registry has; None when it does not say. ``0-0`` is one byte, or none."""
+    last = reply.headers.get("range", "").rpartition("-")[2]
+    if not (last.isascii() and last.isdecimal()):
+        return None
+    return int(last) + 1 if int(last) else min(session.completed, 1)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() else 0
+
+
 def _next_url(reply: Reply, url: str) -> str:
     """Where an upload goes on."""
     location = reply.headers.get("docker-upload-location") or reply.headers.get("location") or ""
     if not location:
-        raise Refused(f"{host_of(url)} does not say where the upload goes on", reply.status)
+        hint = "is this a registry? its address may be wrong, or a proxy on the way may drop headers"
+        raise Refused(f"{host_of(url)} does not say where the upload goes on", reply.status, hint)
     return urljoin(url, location)

@@ -92,6 +92,7 @@ async def serve(
             await stop.wait()
             _LOG.info("stopping")
             await listener.close(DRAIN_GRACE)
+            await asyncio.to_thread(services.registries.close)
             await scheduler.close(_RUNNER_GRACE)
             tasks.cancel_scope.cancel()
 
@@ -155,6 +156,7 @@ def _scheduler_settings(settings: Settings) -> SchedulerSettings:
         latency_target=settings.prefill_latency,
         stream_interval=settings.stream_interval,
         cache=CacheBudget(_cache_ram(settings.cache_ram), settings.cache_disk, str(settings.cache_dir)),
+        speculation=settings.speculation,
     )
 
 

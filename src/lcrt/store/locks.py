@@ -87,6 +87,11 @@ class Claim:
         """Remove the file and let go; a second time is fine."""
         if self.fd >= 0:
             self.path.unlink(missing_ok=True)
+            self.keep()
+
+    def keep(self) -> None:
+        """Let go and leave the file; a second time is fine."""
+        if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
 

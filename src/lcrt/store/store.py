@@ -29,6 +29,7 @@ from lcrt.store.manifest import Manifest, Manifests, config_layer, parse_manifes
 from lcrt.store.notes import Notes
 from lcrt.store.prune import Ages, Collected, collect
 from lcrt.store.states import States
+from lcrt.store.uploads import Uploads
 
 _LOG = logging.getLogger("lcrt.store")
 _OWN = ".lcrt"
@@ -46,6 +47,7 @@ class Store:
         self.manifests = Manifests(directory / "manifests")
         self.links = Links(own / "links", self.blobs)
         self.notes = Notes(own / "notes", self.blobs)
+        self.uploads = Uploads(own / "uploads")
         self.lock = StoreLock(own / "lock")
         self._claims = own / "claims"
         self._holds = Holds(own / "holds")
@@ -181,12 +183,14 @@ class Store:
 
     def collect(self, ages: Ages | None = None, now: float | None = None) -> Collected:
         """Remove what no model needs and is old enough; StoreError when the store cannot be changed."""
+        ages, now = ages or Ages(), now or time.time()
         try:
             with self.lock:
                 self.blobs.rename_old()
-                found = collect(self.manifests, self.blobs, self._holds.all(), ages or Ages(), now or time.time())
+                found = collect(self.manifests, self.blobs, self._holds.all(), ages, now)
                 self.links.forget_removed()
                 self.notes.forget_removed()
+                self.uploads.collect(ages.partial, now)
                 for path in self._claims.iterdir() if self._claims.is_dir() else ():
                     reap(path)
                 return found
