@@ -1,6 +1,8 @@
 """The reference: what the original weights of all-MiniLM say, computed with nothing but numpy."""
 
+import json
 from math import erf
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,19 @@ Array = NDArray[np.floating[Any]]
 N_HEADS = 12
 N_LAYERS = 6
 EPSILON = 1e-12
+
+
+def weights(path: Path) -> dict[str, NDArray[np.float32]]:
+    """The tensors of a safetensors file in single precision."""
+    data = path.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    out: dict[str, NDArray[np.float32]] = {}
+    for name, entry in header.items():
+        if name != "__metadata__" and entry["dtype"] == "F32":
+            begin, end = entry["data_offsets"]
+            out[name] = np.frombuffer(data[start + begin : start + end], np.float32).reshape(entry["shape"])
+    return out
 
 
 def vector(w: dict[str, NDArray[np.float32]], tokens: list[int]) -> Array:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ci.minilm import GGUF, MINILM, weights
+from ci.minilm import GGUF, MINILM, NAME
 from ci.models import FOLDER
 from lcrt.errors import Cancelled, ClosedError, InvalidRequest, UnsupportedModel
 from lcrt.native.embed import Embedder, json_array
@@ -182,7 +182,7 @@ def test_numbers_become_the_shortest_decimals_that_are_the_same_again() -> None:
 def test_the_real_model_says_what_its_original_weights_say(minilm: Model) -> None:
     tokens = [list(minilm.vocab.tokenise(text)) for text in TEXTS]
     assert list(minilm.vocab.tokenise("hello world")) == [101, 7592, 2088, 102]
-    original = weights(FOLDER / MINILM.file)
+    original = bert.weights(FOLDER / NAME / MINILM.file)
     with Embedder(minilm) as embedder:
         rows = run(embedder, tokens)
     for text, row in zip(tokens, rows, strict=True):

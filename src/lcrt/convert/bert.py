@@ -39,7 +39,6 @@ def _metadata(config: Config) -> Metadata:
         raise UnsupportedModel("BERT with relative positions is not supported")
     of = _sizes(config)
     return {
-        f"{_NAME}.vocab_size": of.n_vocab,
         f"{_NAME}.context_length": of.n_positions,
         f"{_NAME}.embedding_length": of.width,
         f"{_NAME}.block_count": config.n_layers,

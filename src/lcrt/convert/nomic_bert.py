@@ -49,7 +49,6 @@ def _metadata(config: Config) -> Metadata:
     _check(config)
     of = _sizes(config)
     return {
-        f"{_NAME}.vocab_size": of.n_vocab,
         f"{_NAME}.context_length": min(config.size("n_positions"), config.size("max_trained_positions", _TRAINED)),
         f"{_NAME}.embedding_length": of.width,
         f"{_NAME}.block_count": of.n_layers,
