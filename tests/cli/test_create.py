@@ -110,6 +110,44 @@ def test_mistakes_are_told_before_anything_is_sent(
     assert fake.asked == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("-q", "q99"), "unknown type of weights: q99\nknown are F32, F16, "),
+        (("--draft-quantize", "q99"), "unknown type of weights: q99"),
+        (("--draft-quantize", "q8_0"), "--draft-quantize requires a DRAFT model"),
+        (("--imatrix", "nosuch"), "could not read nosuch"),
+    ],
+)
+def test_options_that_cannot_be_are_told_of(
+    lcrt: Lcrt, fake: FakeDaemon, folder: Path, arguments: tuple[str, ...], text: str
+) -> None:
+    accept(fake)
+    (folder / "Modelfile").write_text("FROM base")
+    result = lcrt("create", "me", *arguments)
+    assert (result.code, fake.bodies("/api/create")) == (1, [])
+    assert f"Error: {text}" in result.err
+
+
+def test_a_draft_and_a_matrix_are_uploaded_too(lcrt: Lcrt, fake: FakeDaemon, folder: Path) -> None:
+    (folder / "Modelfile").write_text("FROM base\nDRAFT m.gguf\n")
+    (folder / "i.gguf").write_bytes(b"matrix")
+    matrix = f"sha256:{hashlib.sha256(b'matrix').hexdigest()}"
+    accept(fake)
+    fake.on("HEAD", f"/api/blobs/{matrix}", Answer(status=200))
+    assert lcrt("create", "me", "-q", "q4_0", "--draft-quantize", "q8_0", "--imatrix", "i.gguf").code == 0
+    assert fake.bodies("/api/create") == [
+        {
+            "model": "me",
+            "from": "base",
+            "draft_files": {"m.gguf": DIGEST},
+            "quantize": "q4_0",
+            "draft_quantize": "q8_0",
+            "imatrix": matrix,
+        }
+    ]
+
+
 def test_an_error_in_the_stream_fails_the_command(lcrt: Lcrt, fake: FakeDaemon, folder: Path) -> None:
     del folder
     accept(fake)

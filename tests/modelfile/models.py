@@ -1,12 +1,14 @@
 """Small models in a store, made the way a client makes them."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 
 from lcrt.core.message import Message
 from lcrt.core.name import ModelName
 from lcrt.core.request import CreateRequest
-from lcrt.gguf.writer import Plain, Tensor, write_gguf
+from lcrt.errors import LcrtError
+from lcrt.gguf.writer import Plain, Source, Tensor, encode_gguf, write_gguf
 from lcrt.modelfile.create import Progress, create
 from lcrt.store.store import Store
 
@@ -60,6 +62,27 @@ def make(store: Store, name: str, metadata: Mapping[str, Plain] | None = None) -
     return digest
 
 
+def statuses(progress: list[Progress]) -> list[str]:
+    return [step.status for step in progress]
+
+
+def outcome(store: Store, request: CreateRequest) -> tuple[list[str], LcrtError | None]:
+    """The statuses up to the end or the error."""
+    seen: list[str] = []
+    try:
+        seen.extend(step.status for step in create(store, request))
+    except LcrtError as error:
+        return seen, error
+    return seen, None
+
+
+def config(store: Store, name: str) -> dict[str, object]:
+    layer = store.get(named(name)).config
+    assert layer is not None
+    read: dict[str, object] = json.loads(store.blobs.read(layer.digest))
+    return read
+
+
 def layer_texts(store: Store, name: str, media_type: str) -> list[str]:
     """What the layers of one kind hold."""
     return [store.blobs.read(layer.digest).decode() for layer in store.get(named(name)).of_type(media_type)]
@@ -72,9 +95,10 @@ def place_gguf(
     digest = f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
     path = store.blobs.path(digest)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_gguf(path, metadata, [Tensor(tensor, kind, shape, b"") for tensor, kind, shape in shapes])
+    tensors = [Source(tensor, kind, shape, lambda: iter(())) for tensor, kind, shape in shapes]
+    path.write_bytes(bytes(next(encode_gguf(metadata, tensors))))
     with path.open("r+b") as file:
-        file.truncate(1 << 30)
+        file.truncate(1 << 36)
     run(store, CreateRequest(name, files={"m.gguf": digest}))
 
 

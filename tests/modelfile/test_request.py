@@ -113,3 +113,14 @@ def test_parameters_without_effect_are_warned_of() -> None:
     made = planned("FROM x\nPARAMETER mirostat 1\nPARAMETER low_vram true")
     assert made.warnings == ("parameter mirostat is deprecated", "parameter low_vram is deprecated")
     assert made.request.parameters == {}
+
+
+def test_a_draft_is_another_file_than_the_model(tmp_path: Path) -> None:
+    files(tmp_path, "m.gguf", "d.gguf", "both/m.gguf")
+    wanted = planned("FROM m.gguf\nDRAFT d.gguf", tmp_path)
+    assert (wanted.files, wanted.drafts) == ({"m.gguf": tmp_path / "m.gguf"}, {"d.gguf": tmp_path / "d.gguf"})
+    assert wanted.paths == (tmp_path / "m.gguf", tmp_path / "d.gguf")
+    (tmp_path / "link").symlink_to("both")
+    for text, named in (("FROM m.gguf\nDRAFT ./m.gguf", "./m.gguf"), ("FROM both\nDRAFT link/m.gguf", "link/m.gguf")):
+        with pytest.raises(InvalidRequest, match=f"DRAFT must not reference the same local path as FROM: {named}"):
+            planned(text, tmp_path)

@@ -5,6 +5,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from lcrt.cli.app import UsageError
 from lcrt.cli.local import shared_store
 from lcrt.cli.output.bars import Steps, steps
@@ -13,8 +15,9 @@ from lcrt.client.api import Api
 from lcrt.client.progress import hash_file, pieces
 from lcrt.core.name import ModelRef
 from lcrt.core.request import CreateRequest
-from lcrt.errors import InvalidRequest
+from lcrt.errors import InvalidRequest, StoreError
 from lcrt.modelfile.parse import Command, parse_modelfile
+from lcrt.modelfile.quantize import TYPES, target_type
 from lcrt.modelfile.request import Plan, plan
 from lcrt.store.store import Store
 
@@ -30,6 +33,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="base", metavar="FILE", help="a GGUF file, a folder or a model, in place of -f")
     parser.add_argument("--link", action="store_true", help="use the files where they lie, if they are on this machine")
     parser.add_argument("-q", "--quantize", default="", metavar="TYPE", help="quantize the weights, for example q4_K_M")
+    parser.add_argument("--draft-quantize", default="", metavar="TYPE", help="the same for the DRAFT model")
+    parser.add_argument("--imatrix", metavar="FILE", help="an importance matrix in GGUF format, to quantize better")
 
 
 def run(given: argparse.Namespace) -> None:
@@ -42,12 +47,28 @@ def run(given: argparse.Namespace) -> None:
     wanted = plan(commands, directory, given.model, given.quantize)
     for warning in wanted.warnings:
         sys.stderr.write(f"warning: {warning}\n")
+    _check_types(given.quantize, given.draft_quantize)
+    if given.draft_quantize and not wanted.drafts:
+        raise InvalidRequest("--draft-quantize requires a DRAFT model")
     api = daemon()
     with steps() as shown:
-        request = wanted.with_digests(_give_files(api, wanted, shown, link=given.link))
+        digests = _give_files(api, wanted, shown, link=given.link)
+        request = msgspec.structs.replace(
+            wanted.with_digests(digests),
+            draft_quantize=given.draft_quantize,
+            imatrix=_upload(api, Path(given.imatrix), shown) if given.imatrix else "",
+        )
         with api.create(_wire(request)) as statuses:
             for status in statuses:
                 shown.update(status.status, status.completed, status.total)
+
+
+def _check_types(*wanted: str) -> None:
+    for name in wanted:
+        try:
+            target_type(name)
+        except StoreError as error:
+            raise InvalidRequest(f"unknown type of weights: {name}", f"known are {', '.join(TYPES)}") from error
 
 
 def _commands(given: argparse.Namespace) -> tuple[tuple[Command, ...], Path]:
@@ -73,7 +94,7 @@ def _modelfile(name: str | None) -> tuple[tuple[Command, ...], Path]:
 
 def _give_files(api: Api, wanted: Plan, shown: Steps, *, link: bool) -> dict[Path, str]:
     """Make a blob of every file: in the daemon's own store if that is on this machine, else by upload."""
-    paths = list(dict.fromkeys([*wanted.files.values(), *wanted.adapters.values()]))
+    paths = wanted.paths
     store = shared_store(api) if paths else None
     if store is not None:
         return {path: _take_in(store, path, shown, link=link) for path in paths}
@@ -114,7 +135,10 @@ def _wire(request: CreateRequest) -> dict[str, object]:
         "from": request.from_,
         "files": request.files,
         "adapters": request.adapters,
+        "draft_files": request.draft_files,
         "quantize": request.quantize,
+        "draft_quantize": request.draft_quantize,
+        "imatrix": request.imatrix,
         "template": request.template,
         "system": request.system,
         "license": request.license,

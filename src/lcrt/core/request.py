@@ -35,13 +35,16 @@ class InferenceRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class CreateRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A model to be made; ``files`` and ``adapters`` map file names to blob digests."""
+    """A model to be made; ``files``, ``adapters`` and ``draft_files`` map file names to digests, ``imatrix`` is one."""
 
     model: str
     from_: str = ""
     files: dict[str, str] | None = None
     adapters: dict[str, str] | None = None
+    draft_files: dict[str, str] | None = None
     quantize: str = ""
+    imatrix: str = ""
+    draft_quantize: str = ""
     template: str = ""
     system: str = ""
     license: tuple[str, ...] = ()

@@ -3,6 +3,8 @@
 import msgspec
 
 from lcrt.store import layers
+from lcrt.store.blobs import BlobWriter
+from lcrt.store.digest import file_name
 from lcrt.store.holds import Hold
 from lcrt.store.layers import Layer
 from lcrt.store.store import Store
@@ -54,6 +56,28 @@ class LayerList:
         digest, size, is_new = self._hold.put(data)
         verb = "creating new" if is_new else "using existing"
         self._entries.append((Layer(media_type, digest, size), f"{verb} layer {digest}"))
+
+    def hold(self, digest: str) -> None:
+        """Keep a blob that the model is made of and does not contain."""
+        self._hold.add(digest)
+
+    def drop(self, media_type: str) -> None:
+        """Leave out the layers of one type."""
+        self._entries = [(layer, status) for layer, status in self._entries if layer.media_type != media_type]
+
+    def place(self, media_type: str, writer: BlobWriter) -> None:
+        """Append a large blob that is written and finished."""
+        self._entries.append(self._placed(media_type, writer))
+
+    def swap(self, old_file: str, writer: BlobWriter) -> None:
+        """Put a finished blob in place of the one in that file."""
+        for i, (layer, _) in enumerate(self._entries):
+            if layer.digest and file_name(layer.digest) == old_file:
+                self._entries[i] = self._placed(layer.media_type, writer)
+
+    def _placed(self, media_type: str, writer: BlobWriter) -> tuple[Layer, str]:
+        verb = "creating new" if self._hold.place(writer) else "using existing"
+        return Layer(media_type, writer.digest, writer.size), f"{verb} layer {writer.digest}"
 
     def replace(self, data: bytes, *media_types: str) -> None:
         """Put a new blob of the first media type in place of all of these types."""

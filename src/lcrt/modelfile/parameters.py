@@ -65,6 +65,60 @@ def _number(kind: Callable[[str], int | float], what: str, text: str) -> int | f
     return value
 
 
+def check_parameters(parameters: Mapping[str, object]) -> None:
+    """Refuse, by name, what no option can be; those that mean nothing any more may have any value."""
+    for name, value in parameters.items():
+        if name in DEPRECATED or value is None:
+            continue
+        if name not in _KINDS:
+            raise InvalidRequest(f"unknown parameter '{name}'", f"known: {', '.join(sorted(_KINDS))}")
+        words, fits = _KINDS[name]
+        if not fits(value):
+            raise InvalidRequest(f"parameter '{name}' must be {words}")
+
+
+def usable(parameters: Mapping[str, object]) -> dict[str, object]:
+    """Leave out what ``check_parameters`` refuses."""
+    return {
+        name: value
+        for name, value in parameters.items()
+        if name in DEPRECATED or (name in _KINDS and _KINDS[name][1](value))
+    }
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _MAX_NUMBER
+
+
+def _is_integer(value: object) -> bool:
+    return _is_number(value) and value == int(value)  # type: ignore[call-overload]
+
+
+def _is_bool(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(text, str) for text in value)
+
+
+def _is_bias(value: object) -> bool:
+    return isinstance(value, dict) and all(str(key).isdecimal() and _is_number(each) for key, each in value.items())
+
+
+_KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
+    **dict.fromkeys(_INT, ("an integer", _is_integer)),
+    **dict.fromkeys(_FLOAT, ("a number", _is_number)),
+    **dict.fromkeys(_BOOL | {"ignore_eos"}, ("true or false", _is_bool)),
+    STOP: ("a list of strings", _is_texts),
+    "logit_bias": ("an object of token numbers and numbers", _is_bias),
+}
+
+
+KNOWN = frozenset(_KINDS)
+"""Names that mean something."""
+
+
 def flatten(parameters: Mapping[str, object]) -> list[tuple[str, object]]:
     """List name and value by name, a list's elements each on their own."""
     pairs: list[tuple[str, object]] = []

@@ -8,15 +8,21 @@ import msgspec
 from lcrt.errors import StoreError
 from lcrt.gguf import keys
 from lcrt.gguf.reader import Header
-from lcrt.gguf.types import FILE_TYPES
+from lcrt.gguf.types import FILE_TYPES, TENSOR_TYPES
 from lcrt.task import child
 from lcrt.task.progress import NO_DIGEST, Progress
 
+ONLY_FROM = "quantization is only supported for F16, BF16 and F32 models"
 _MODULE = "lcrt.modelfile.quantize_child"
 _SOURCES = frozenset({"F16", "BF16", "F32"})
-_ALIASES = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
-_GONE = frozenset({"Q4_1_F16"})
+_ALIASES = {"MXFP4_MOE": "MXFP4", "Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
+_GONE = frozenset({"Q4_1_F16", "NVFP4"})
+"""Types that llama.cpp reads and does not write."""
 _NUMBERS = {name: number for number, name in FILE_TYPES.items() if name not in _GONE}
+
+
+TYPES = tuple(_NUMBERS)
+"""All names that ``target_type`` reads."""
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -29,15 +35,11 @@ class Task(msgspec.Struct, frozen=True):
 
 
 def target_type(wanted: str) -> str:
-    """Read the name of a type in any case; StoreError for one that is none."""
+    """Read the name of a type in any case, empty for none; StoreError for a name that no type has."""
     upper = wanted.upper()
     name = _ALIASES.get(upper, upper)
-    if name not in _NUMBERS:
-        known = "F32, F16, Q4_K_S, Q4_K_M, Q8_0"
-        raise StoreError(
-            f"unsupported quantization type {name} - supported types are {known}",
-            f"all that are known: {', '.join(sorted(_NUMBERS))}",
-        )
+    if name and name not in _NUMBERS:
+        raise StoreError(f"unsupported quantization type {name} - supported types are F32, F16, Q4_K_S, Q4_K_M, Q8_0")
     return name
 
 
@@ -46,8 +48,14 @@ def is_needed(header: Header, target: str) -> bool:
     if keys.quantization(header) == target:
         return False
     if keys.quantization(header) not in _SOURCES:
-        raise StoreError("quantization is only supported for F16, BF16 and F32 models")
+        raise StoreError(ONLY_FROM)
     return True
+
+
+def least_size(header: Header, target: str) -> int:
+    """Say how many bytes a model takes at least once its weights are of a type."""
+    alike = (kind for kind in TENSOR_TYPES.values() if kind.name[:3] == target[:3])
+    return int(keys.parameter_count(header) * min(kind.block_bytes / kind.block_len for kind in alike))
 
 
 def quantize(header: Header, output: Path, target: str, importance: Path | None) -> Generator[Progress, None, None]:

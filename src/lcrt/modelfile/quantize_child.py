@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,12 +16,15 @@ from lcrt.task.child import Said, say, serve
 
 _STEP = re.compile(r"\[ *\d+/ *\d+\] +(\S+) +- ")
 _FALLBACK = re.compile(r"(\d+) of (\d+) tensor\(s\) required fallback")
+_FAILURE = re.compile(r"failed to quantize: (.+)")
+_NO_ROOM = 1 << 20
 
 
 class _Ear:
     """Turns llama.cpp's messages into progress, in bytes of the source."""
 
     def __init__(self, source: Path) -> None:
+        self.failure = ""
         self._sizes = {tensor.name: tensor.size for tensor in read_header(source).tensors}
         self._total = sum(self._sizes.values())
         self._done = 0
@@ -33,6 +37,8 @@ class _Ear:
         elif fallback := _FALLBACK.search(text):
             n, of = fallback.groups()
             say(Said(note=f"warning: {n} of {of} tensors are stored larger: their rows do not fit the type's blocks"))
+        elif failure := _FAILURE.search(text):
+            self.failure = failure[1]
 
     def end(self) -> None:
         """Tell that all is done."""
@@ -48,11 +54,28 @@ def work(task: Task) -> None:
     try:
         quantize(source, task.target, task.file_type, importance=importance)
     except LcrtError as error:
-        hint = "give one with --imatrix" if "importance matrix" in error.message.lower() else error.hint
-        raise StoreError(f"quantizing failed: {error.message}", hint) from error
-    finally:
         set_log(None)
+        raise _explained(ear.failure or error.message, Path(task.target)) from error
+    set_log(None)
     ear.end()
+
+
+def _explained(failure: str, target: Path) -> StoreError:
+    """Say what to do about a failure."""
+    if "iostream" in failure:
+        full = shutil.disk_usage(target.parent).free < _NO_ROOM
+        return StoreError(
+            f"cannot write the quantized model: {'No space left on device' if full else 'the disk refuses it'}",
+            "make room on that disk, or let LCRT_MODELS name a folder on another one",
+        )
+    if "requires an imatrix" in failure:
+        return StoreError(
+            "this type of weights needs an importance matrix",
+            "make one with llama-imatrix and give it with --imatrix, or choose a type of more bits",
+        )
+    if "importance matrix" in failure:
+        return StoreError(f"the importance matrix does not fit the model: {failure}", "make one of this very model")
+    return StoreError(f"quantizing failed: {failure}")
 
 
 if __name__ == "__main__":

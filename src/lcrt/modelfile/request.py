@@ -37,7 +37,13 @@ class Plan(msgspec.Struct, frozen=True):
     request: CreateRequest
     files: dict[str, Path]
     adapters: dict[str, Path]
+    drafts: dict[str, Path] = {}
     warnings: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files that are needed, each once."""
+        return tuple(dict.fromkeys([*self.files.values(), *self.adapters.values(), *self.drafts.values()]))
 
     def with_digests(self, digests: dict[Path, str]) -> CreateRequest:
         """Complete the request once every file has been hashed."""
@@ -45,6 +51,7 @@ class Plan(msgspec.Struct, frozen=True):
             self.request,
             files={name: digests[path] for name, path in self.files.items()} or None,
             adapters={name: digests[path] for name, path in self.adapters.items()} or None,
+            draft_files={name: digests[path] for name, path in self.drafts.items()} or None,
         )
 
 
@@ -54,9 +61,7 @@ def plan(commands: Iterable[Command], directory: Path, model: str = "", quantize
     values = {command.name: command.args for command in commands}
     pairs = [(command.name, command.args) for command in commands if command.name not in _NOT_PARAMETERS]
     base, files = _sources([command.args for command in commands if command.name == "model"], directory)
-    if "draft" in values:
-        _existing(directory, values["draft"])
-        raise InvalidRequest("draft models cannot be used yet")
+    drafts = _drafts([command.args for command in commands if command.name == "draft"], directory, files)
     request = CreateRequest(
         model=model,
         from_=base,
@@ -71,7 +76,7 @@ def plan(commands: Iterable[Command], directory: Path, model: str = "", quantize
         requires=_version(values.get("requires", "")),
     )
     adapters = _files(_existing(directory, values["adapter"])) if "adapter" in values else {}
-    return Plan(request, files, adapters, (*_deprecated(pairs), *_unrendered(request.template)))
+    return Plan(request, files, adapters, drafts, (*_deprecated(pairs), *_unrendered(request.template)))
 
 
 def _deprecated(pairs: list[tuple[str, str]]) -> list[str]:
@@ -108,6 +113,18 @@ def _sources(texts: list[str], directory: Path) -> tuple[str, dict[str, Path]]:
         else:
             base = text
     return base, files
+
+
+def _drafts(texts: list[str], directory: Path, files: dict[str, Path]) -> dict[str, Path]:
+    """List the files of a model that writes drafts; it must be another one."""
+    drafts: dict[str, Path] = {}
+    taken = {path.resolve() for path in files.values()}
+    for text in texts:
+        found = _files(_existing(directory, text))
+        if taken & {path.resolve() for path in found.values()}:
+            raise InvalidRequest(f"DRAFT must not reference the same local path as FROM: {text}")
+        drafts |= found
+    return drafts
 
 
 def _path(directory: Path, text: str) -> Path:

@@ -7,6 +7,7 @@ import msgspec
 from lcrt.core.request import CreateRequest
 from lcrt.errors import LcrtError
 from lcrt.modelfile.create import create
+from lcrt.modelfile.parameters import usable
 from lcrt.registry.hub_found import Found
 from lcrt.store.store import Store
 
@@ -30,6 +31,6 @@ def publisher(store: Store) -> Callable[[Found], None]:
 
 def _parameters(text: str) -> dict[str, object]:
     try:
-        return msgspec.json.decode(text, type=dict[str, object]) if text else {}
+        return usable(msgspec.json.decode(text, type=dict[str, object])) if text else {}
     except msgspec.MsgspecError as error:
         raise LcrtError(f"the repository's file `params` is no JSON object: {error}") from error

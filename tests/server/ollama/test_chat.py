@@ -3,8 +3,11 @@ import pytest
 from lcrt.core.event import Finish, Text, Usage
 from lcrt.core.format import Format
 from lcrt.core.message import Message, ToolCall
+from lcrt.core.name import ModelName
 from lcrt.core.request import CreateRequest
 from lcrt.modelfile.create import create
+from lcrt.store import layers
+from lcrt.store.layers import Layer
 from lcrt.store.store import Store
 from tests.server.fake import FakeModels
 from tests.server.wire import Client
@@ -126,7 +129,11 @@ async def test_the_models_parameters_apply(client: Client, models: FakeModels, s
 
 
 async def test_a_parameter_of_the_wrong_type_fails_every_request(client: Client, store: Store) -> None:
-    list(create(store, CreateRequest("bad", from_="tiny", parameters={"temperature": "hot"})))
+    tiny = store.get(ModelName.parse("tiny"))
+    with store.hold() as hold:
+        digest, size, _ = hold.put(b'{"temperature":"hot"}')
+        params = Layer(layers.PARAMS, digest, size)
+        store.publish(ModelName.parse("bad"), b"{}", (*tiny.layers, params))
     reply = await client.post(PATH, ASK | {"model": "bad"})
     assert (reply.status, reply.json) == (500, {"error": 'option "temperature" must be of type float32'})
 

@@ -46,7 +46,13 @@ async def test_everything_that_was_given_is_stored(client: Client) -> None:
         ({"model": "m", "files": {"m.gguf": ""}}, 400, "invalid digest format"),
         ({"model": "m", "from": "tiny", "template": "{{ .Foo"}, 400, "template error: template: :1: unclosed action"),
         ({"model": "m", "from": "tiny", "license": 7}, 500, "license must be a string or a list of strings"),
-        ({"model": "m", "draft_files": {"a": "b"}}, 501, "draft models are not available in this version"),
+        ({"model": "m", "from": "x", "draft_quantize": "q8_0"}, 400, "--draft-quantize requires a DRAFT model"),
+        ({"model": "m", "from": "tiny", "parameters": {"top_k": "x"}}, 400, "parameter 'top_k' must be an integer"),
+        (
+            {"model": "m", "from": "tiny", "parameters": {"stop": "x"}},
+            400,
+            "parameter 'stop' must be a list of strings",
+        ),
         ({"model": "m", "remote_host": "x"}, 501, "remote models are not available in this version"),
     ],
 )

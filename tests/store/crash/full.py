@@ -96,7 +96,8 @@ def _judge(case: Case, root: Path, done: int, said: StoreError | None) -> list[s
     wrong = [*look.wrong(root), *look.leftovers(root, ("claims",))]
     if look.models(root) not in case.states[done : done + 2]:
         wrong.append("the models are neither the old nor the new ones")
-    if said is not None and not (said.hint and "No space left" in said.message):
+    words = ("No space left", "not enough space")
+    if said is not None and not (said.hint and any(word in said.message for word in words)):
         wrong.append(f"it says: {said}")
     return wrong
 

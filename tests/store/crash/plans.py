@@ -7,13 +7,16 @@ An operation uses the store as the daemon and the command line do. A plan begins
 import hashlib
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from lcrt.core.request import CreateRequest
-from lcrt.gguf.writer import write_gguf
+from lcrt.gguf.check import check_header
+from lcrt.gguf.reader import Header, read_header
+from lcrt.gguf.writer import Tensor, encode_gguf, write_gguf
+from lcrt.modelfile import quantize, room, weights
 from lcrt.modelfile.create import create
 from lcrt.store import layers
 from lcrt.store.archive import export_model, import_archive
@@ -21,12 +24,41 @@ from lcrt.store.failure import store_error
 from lcrt.store.layers import MANIFEST_TYPE, Layer
 from lcrt.store.prune import Ages
 from lcrt.store.store import Store
+from lcrt.task.progress import Progress
 from tests.modelfile.models import LLAMA, TENSOR, named
 
 Operation = Callable[[Store], None]
 Plan = tuple[Operation, ...]
 
+QUANTIZED = b"".join(encode_gguf(LLAMA | {"general.file_type": 7}, (TENSOR,)))
+"""What comes of quantizing here, whatever it was."""
+
 NAMES = ("a", "b", "ns/c:q4", "host.io/ns/d")
+
+
+def check_here(path: Path) -> None:
+    """Check a file without a process of its own, which takes longer than all the rest and changes no store."""
+    check_header(read_header(path))
+
+
+def quantize_here(_header: Header, output: Path, _target: str, _importance: Path | None) -> Iterator[Progress]:
+    """Write what the process that quantizes would, in pieces that are counted."""
+    fd = os.open(output, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+    try:
+        for piece in (b"", QUANTIZED[:100], QUANTIZED[100:]):
+            os.write(fd, piece)
+            yield Progress("quantizing")
+    except OSError as error:
+        raise store_error("cannot write the quantized model", error) from error
+    finally:
+        os.close(fd)
+
+
+def stay_here() -> None:
+    """Let nothing of a creation happen in another process, and a disk be used to its last byte, until this one ends."""
+    room.MARGIN = 0
+    weights.check_file = check_here  # type: ignore[attr-defined]
+    quantize.quantize = quantize_here  # type: ignore[assignment]
 
 
 def gguf(folder: Path, seed: int) -> bytes:
@@ -38,6 +70,13 @@ def gguf(folder: Path, seed: int) -> bytes:
     return data
 
 
+def shard(i: int) -> bytes:
+    """One of the two files of a split model."""
+    said = {"split.no": i, "split.count": 2, "split.tensors.count": 2}
+    tensor = Tensor(f"t{i}", "F16", (8, 2), bytes([i]) * 32)
+    return b"".join(encode_gguf((LLAMA if i == 0 else {}) | said, (tensor,)))
+
+
 class World:
     """The files from which operations take their bytes, outside the store. Read only once it is made."""
 
@@ -47,6 +86,7 @@ class World:
         self.files = [folder / f"{seed}.gguf" for seed in range(4)]
         for seed, file in enumerate(self.files):
             file.write_bytes(gguf(folder, seed))
+        self.shards = [shard(i) for i in range(2)]
         self.archive = folder / "model.tar"
         store = Store(folder / "other")
         self.upload(0, "exported", system="from afar")(store)
@@ -74,6 +114,24 @@ class World:
             list(create(store, CreateRequest(name, files={"m.gguf": writer.digest}, system=system)))
 
         return operation
+
+    def join(self, name: str, target: str = "") -> Operation:
+        """A client uploads the shards of a model, which become one file, of another type if one is given."""
+
+        def operation(store: Store) -> None:
+            files: dict[str, str] = {}
+            for i, data in enumerate(self.shards):
+                with store.blobs.writer() as writer:
+                    writer.write(data)
+                    store.keep_blob(writer)
+                files[f"m-{i + 1:05}-of-00002.gguf"] = writer.digest
+            list(create(store, CreateRequest(name, files=files, quantize=target)))
+
+        return operation
+
+    def quantize(self, name: str, base: str) -> Operation:
+        """A model is made of another one whose weights get another type."""
+        return lambda store: void(list(create(store, CreateRequest(name, from_=base, quantize="q8_0"))))
 
     def derive(self, name: str, base: str, system: str) -> Operation:
         """A model is made of another; both must be there for it to change anything."""
@@ -190,6 +248,8 @@ def fixed(world: World) -> dict[str, Plan]:
         "create from another": (world.derive("derived", "b", "be long"), world.derive("derived", "a", "be short")),
         "create from a file here": (world.take_in(2, "taken", link=False),),
         "create from a link": (world.take_in(3, "linked", link=True), world.delete("linked")),
+        "create of shards": (world.join("joined"), world.join("joined", "q8_0")),
+        "create, quantized": (world.quantize("small", "b"), world.quantize("a", "other")),
         "copy": (world.copy("a", "host.io/ns/copy:1"), world.copy("other", "a")),
         "delete": (world.delete("a"), world.delete("other"), world.delete("b")),
         "collect": (world.collect(),),

@@ -24,7 +24,7 @@ from lcrt.errors import LcrtError
 from lcrt.store.prune import Ages
 from lcrt.store.store import Store
 from tests.store.crash import look, mistakes
-from tests.store.crash.plans import Operation, Plan, World, drawn, fixed
+from tests.store.crash.plans import Operation, Plan, World, drawn, fixed, stay_here
 from tests.store.crash.steps import Steps
 
 _DONE, _FAILED = 0, 3
@@ -197,6 +197,7 @@ def cases(folder: Path, seed: int, part: tuple[int, int], only: str | None) -> C
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
     """A folder in memory if there is such a place: no disk is worn by all this."""
+    stay_here()
     place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="lcrt-crash-", dir=place) as name:
         yield Path(name)

@@ -1,17 +1,19 @@
 """POST /api/create."""
 
+from collections.abc import Iterator
+
 import msgspec
 
+from lcrt.core.name import ModelName
 from lcrt.core.request import CreateRequest
 from lcrt.errors import LcrtError, NotSupported
 from lcrt.modelfile.create import Progress, check_request, create
+from lcrt.registry.options import PullRequest
 from lcrt.server.decode import Decoder
-from lcrt.server.exchange import JSON_PLAIN, NDJSON, Exchange
+from lcrt.server.exchange import Exchange
 from lcrt.server.ollama.request import WireMessage
+from lcrt.server.reports import report
 from lcrt.server.services import Services
-from lcrt.server.stream import steps
-
-_encode = msgspec.json.Encoder().encode
 
 
 class _Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -22,8 +24,10 @@ class _Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     files: dict[str, str] | None = None
     adapters: dict[str, str] | None = None
     draft_files: dict[str, str] | None = None
+    draft_quantize: str | None = None
     quantize: str | None = None
     quantization: str | None = None
+    imatrix: str | None = None
     template: str | None = None
     system: str | None = None
     license: object = None
@@ -40,29 +44,18 @@ _DECODER = Decoder(_Request)
 
 
 async def create_model(services: Services, exchange: Exchange) -> None:
-    """Make a model, with a line for each step."""
+    """Make a model, with a line for each step. All of it ends when the client leaves."""
     body = _DECODER.decode(await exchange.body.read())
     request = _request(body)
     check_request(request)
-    _check_later(body)
-    last = Progress("success")
-    async for progress in steps(create(services.store, request, keep_old=services.keep_old)):
-        last = progress
-        if body.stream is not False:
-            if not exchange.status:
-                await exchange.start(NDJSON)
-            await exchange.write(_encode(progress) + b"\n")
-    if body.stream is not False:
-        await exchange.end()
-    else:
-        await exchange.reply(200, _encode(last), JSON_PLAIN)
-
-
-def _check_later(body: _Request) -> None:
-    if body.draft_files:
-        raise NotSupported("draft models are not available in this version")
     if body.remote_host:
         raise NotSupported("remote models are not available in this version")
+
+    def pull(name: ModelName) -> Iterator[Progress]:
+        return services.registries.pull(name, PullRequest(keep_old=services.keep_old))
+
+    making = create(services.store, request, pull, keep_old=services.keep_old)
+    await report(exchange, making, stream=body.stream is not False)
 
 
 def _request(body: _Request) -> CreateRequest:
@@ -71,7 +64,10 @@ def _request(body: _Request) -> CreateRequest:
         from_=body.from_ or "",
         files=body.files,
         adapters=body.adapters,
+        draft_files=body.draft_files,
+        draft_quantize=body.draft_quantize or "",
         quantize=body.quantize or body.quantization or "",
+        imatrix=body.imatrix or "",
         template=body.template or "",
         system=body.system or "",
         license=_license(body.license),
