@@ -1,5 +1,6 @@
 """A registry on loopback that keeps to the specification, until a test tells it to misbehave."""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -296,6 +297,21 @@ def stall(n_bytes: int) -> Fault:
         handler.wfile.write(_promised(handler)[:n_bytes])
         handler.wfile.flush()
         handler.server.closing.wait()
+        handler.close_connection = True
+        return True
+
+    return fault
+
+
+def trickle(n_bytes: int, pause: float) -> Fault:
+    """Send a few bytes every so many seconds, until the client or the server has enough."""
+
+    def fault(handler: Handler) -> bool:
+        data = _promised(handler)
+        with contextlib.suppress(OSError):
+            while data and not handler.server.closing.wait(pause):
+                handler.wfile.write(data[:n_bytes])
+                data = data[n_bytes:]
         handler.close_connection = True
         return True
 

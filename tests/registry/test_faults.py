@@ -1,5 +1,6 @@
 """Registries that fail, lie and stall: the model comes whole or the reason is told, and nothing false is published."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -20,6 +21,7 @@ from tests.registry.server import (
     shifted,
     stall,
     status,
+    trickle,
     truncate,
     whole,
 )
@@ -61,6 +63,45 @@ def test_a_fault_that_passes_is_survived(
     assert pull(part_size=PART)[-1].status == "success"
     assert not registry.faults
     assert store.blobs.read(model) == DATA
+
+
+@pytest.mark.parametrize("n_before", [0, 3])
+def test_a_connection_that_trickles_is_replaced_where_it_stands(
+    registry: Registry, store: Store, pull: Pull, model: str, n_before: int
+) -> None:
+    registry.faults.extend([_served] * n_before + [trickle(100, 0.01)])
+    assert pull(part_size=PART, slow_window=0.1, stall=20.0, tries=1)[-1].status == "success"
+    assert store.blobs.read(model) == DATA
+    asked = [each.range for each in registry.of("GET", model) if each.range]
+    by_end = Counter(last for _, last in asked)
+    [(slow_end, n_times)] = by_end.most_common(1)
+    starts = sorted(first for first, last in asked if last == slow_end)
+    assert n_times == 2
+    assert starts[0] % PART == 0
+    assert starts[0] + 100 <= starts[1], "what had come is not asked for again"
+
+
+def test_a_slow_line_is_not_taken_for_a_slow_connection(
+    registry: Registry, store: Store, pull: Pull, model: str
+) -> None:
+    registry.always = trickle(2000, 0.01)
+    assert pull(part_size=PART, slow_window=0.1, tries=1)[-1].status == "success"
+    assert len(registry.of("GET", model)) == 7
+
+
+def test_a_part_that_is_slow_wherever_it_comes_from_is_waited_for(
+    registry: Registry, store: Store, pull: Pull, model: str
+) -> None:
+    slow = trickle(1000, 0.05)
+
+    def fault(handler: Handler) -> bool:
+        return bool(handler.asked.range and handler.asked.range[1] == SIZE - 1 and slow(handler))
+
+    registry.always = fault
+    assert pull(part_size=PART, slow_window=0.05, stall=20.0, tries=1)[-1].status == "success"
+    assert store.blobs.read(model) == DATA
+    last = [asked for asked in registry.of("GET", model) if asked.range and asked.range[1] == SIZE - 1]
+    assert 2 <= len(last) <= 4
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])

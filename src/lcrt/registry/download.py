@@ -9,15 +9,16 @@ import hashlib
 import logging
 import os
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 
 import msgspec
 
 from lcrt.errors import LcrtError
+from lcrt.registry.client import Reply
 from lcrt.registry.failure import RangeIgnored, Transient
 from lcrt.registry.options import Options
+from lcrt.registry.pace import LOOK_EVERY, Flow, Flows, Pace
 from lcrt.registry.partial import Part, Partial
 from lcrt.registry.rate import Limit
 from lcrt.registry.source import Source, check_range, range_header
@@ -25,10 +26,7 @@ from lcrt.registry.stop import Patience, Stop
 
 _LOG = logging.getLogger("lcrt.registry")
 _READ_SIZE = 1 << 20
-_LOOK_EVERY = 0.25
 _OPENED_AT_ONCE = 2
-_FAST = 200e6
-"""Bytes per second above which the processor, not the line, is what limits."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -39,21 +37,8 @@ class Line(msgspec.Struct, frozen=True):
     limits: tuple[Limit, ...] = ()
 
 
-class _Pace:
-    """Tells from time to time whether more connections could help: a very fast line is filled by a few."""
-
-    def __init__(self, completed: int) -> None:
-        self._completed = completed
-        self._since = time.monotonic()
-
-    def is_slow(self, completed: int) -> bool:
-        """Look again after a while; True when less came meanwhile than a few connections can bring."""
-        now = time.monotonic()
-        if now - self._since < _LOOK_EVERY:
-            return False
-        rate = (completed - self._completed) / (now - self._since)
-        self._completed, self._since = completed, now
-        return rate < _FAST
+class _Lagging(Transient):
+    """A connection that was cut since it was far slower than the others: another may be faster."""
 
 
 class Download:
@@ -67,7 +52,8 @@ class Download:
         self._changed = threading.Condition()
         self._queue: deque[Part] = deque()
         self._threads: list[threading.Thread] = []
-        self._pace = _Pace(0)
+        self._pace = Pace(0)
+        self._flows = Flows(line.options.slow_window)
         self._error: BaseException | None = None
 
     @property
@@ -88,7 +74,7 @@ class Download:
 
     def _in_parts(self) -> str:
         self._queue.extend(part for part in self._partial.parts if part.left)
-        self._pace = _Pace(self.completed)
+        self._pace = Pace(self.completed)
         try:
             self._open_more()
             return self._hash()
@@ -133,6 +119,8 @@ class Download:
             try:
                 self._stop.check()
                 self._attempt(part)
+            except _Lagging:
+                _LOG.debug("%s part %d at %d: too slow", self._partial.path.name, part.n, part.completed)
             except Transient as error:
                 self._partial.save(part)
                 if part.completed > before:
@@ -143,12 +131,26 @@ class Download:
     def _attempt(self, part: Part) -> None:
         is_whole = part.at == 0 and part.end == self._partial.size
         headers = {} if is_whole else range_header(part.at, part.end)
-        with self._line.source.open(headers) as reply, self._stop.calling(reply.abort):
+        with (
+            self._line.source.open(headers) as reply,
+            self._stop.calling(reply.abort),
+            self._flows.watching(part.n, reply.abort) as flow,
+        ):
             check_range(reply, part.at, part.end, self._partial.size)
+            self._read(reply, part, flow)
+
+    def _read(self, reply: Reply, part: Part, flow: Flow) -> None:
+        """Take what a connection brings until the part is full."""
+        try:
             for chunk in reply.chunks():
+                flow.n_bytes += len(chunk)
                 self._take(part, chunk)
                 if not part.left:
                     return
+        except Transient as error:
+            if flow.was_cut:
+                raise _Lagging("the connection was too slow") from error
+            raise
         raise Transient("the connection ended early")
 
     def _take(self, part: Part, chunk: bytes) -> None:
@@ -193,7 +195,9 @@ class Download:
                 self._outer.check()
                 if self._pace.is_slow(self.completed):
                     self._open_more()
-                self._changed.wait(_LOOK_EVERY)
+                if not any(limit.is_set for limit in self._line.limits):
+                    self._flows.cut_lagging()
+                self._changed.wait(LOOK_EVERY)
 
     def _whole(self) -> str:
         """Fetch everything in one go, again from the start when that breaks off: the server gives no other way."""

@@ -17,7 +17,8 @@ Mirrors = tuple[tuple[str, str], ...]
 class Options(msgspec.Struct, frozen=True):
     """Sizes in bytes, rates in bytes per second with 0 for no limit, times in seconds.
 
-    ``stall``: a connection that brings nothing for so long is opened anew. ``first_wait`` is the pause after
+    ``stall``: a connection that brings nothing for so long is opened anew, and so is one that brings far less
+    than the others for ``slow_window``. ``first_wait`` is the pause after
     a failure; it doubles up to the ``tries``-th failure in a row, which is final. ``part_size``: 0 lets the
     size of the blob decide.
     """
@@ -31,6 +32,7 @@ class Options(msgspec.Struct, frozen=True):
     offline: bool = False
     connect_timeout: float = 10.0
     stall: float = 30.0
+    slow_window: float = 10.0
     first_wait: float = 1.0
     tries: int = 6
 

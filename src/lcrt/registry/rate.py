@@ -14,6 +14,11 @@ class Limit:
         self._lock = threading.Lock()
         self._free_at = 0.0
 
+    @property
+    def is_set(self) -> bool:
+        """Whether there is a limit."""
+        return bool(self._rate)
+
     def take(self, n_bytes: int, stop: Stop) -> None:
         """Wait until so many bytes may pass; Cancelled when it is time to stop."""
         if not self._rate:
