@@ -10,7 +10,7 @@
 #include "lookup.h"
 
 /* Tokens of one draft at most. */
-#define LCRT_DRAFT_MAX 16
+#define LCRT_DRAFT_MAX 32
 
 /* A guess that is compared with what comes, whether rows were spent on it or not. */
 typedef struct lcrt_guess {
@@ -21,6 +21,7 @@ typedef struct lcrt_guess {
 
 typedef struct lcrt_draft {
     lcrt_trail trail;
+    lcrt_way way; /* the text that it is like */
     lcrt_gate_own own;
     bool begun;     /* what it has is in the history ... */
     int32_t n_put;  /* ... up to so many generated tokens */

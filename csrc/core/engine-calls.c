@@ -1,4 +1,6 @@
 /* engine-calls.c -- the public functions of a running engine, in its callers' threads. */
+#include <stdlib.h>
+
 #include "engine-state.h"
 #include "event.h"
 
@@ -11,10 +13,11 @@ lcrt_status lcrt_engine_submit(lcrt_engine *engine, const lcrt_job *job) {
     if (status != LCRT_OK) {
         return status;
     }
-    lcrt_sequence **record = lcrt_ring_reserve(engine->submits, sizeof(*record));
+    status = lcrt_guided_reserve(&sequence->guided, engine->lookup != NULL ? abs(engine->params.n_draft) : 0);
+    lcrt_sequence **record = status == LCRT_OK ? lcrt_ring_reserve(engine->submits, sizeof(*record)) : NULL;
     if (record == NULL) {
         lcrt_sequence_free(sequence);
-        return LCRT_ERR_FULL;
+        return status != LCRT_OK ? status : LCRT_ERR_FULL;
     }
     sequence->guided.grammar = job->grammar;
     sequence->serial = ++engine->n_submitted;

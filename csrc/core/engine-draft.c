@@ -54,6 +54,9 @@ static void check_guess(lcrt_engine *engine, lcrt_sequence *sequence, int32_t n)
         lcrt_gate_observe(&engine->gate, &sequence->draft.own, guess->source, right, !right);
         guess->n_seen = right ? guess->n_seen + 1 : guess->n;
     }
+    for (int32_t i = sequence->n_tokens - n; i < sequence->n_tokens; i++) {
+        lcrt_lookup_walk(engine->lookup, &sequence->draft.way, sequence->tokens[i]);
+    }
 }
 
 /* How many of the tokens found may be drafted: those before the end, and what a grammar takes. */
@@ -69,20 +72,44 @@ static int32_t usable(const lcrt_engine *engine, const lcrt_sequence *sequence, 
     return guided && n > 0 ? grammar->vtable->valid(grammar->self, tokens, n) : n;
 }
 
-/* Looks for a draft; the last token that a job may have needs no row behind it. */
-static lcrt_gate_wish find_draft(lcrt_engine *engine, lcrt_sequence *sequence) {
-    lcrt_draft *draft = &sequence->draft;
-    int32_t n_max = engine->params.n_draft;
+/* The most tokens of a draft: none is for the row behind the last token that a job may have. */
+static int32_t draft_max(const lcrt_engine *engine, const lcrt_sequence *sequence) {
+    int32_t n_max = abs(engine->params.n_draft);
     int32_t n_left = sequence->n_ctx - sequence->n_tokens - 1;
     n_max = n_left < n_max ? n_left : n_max;
     if (sequence->max_tokens >= 0) {
         n_left = sequence->max_tokens - sequence->usage.n_generated - 1;
         n_max = n_left < n_max ? n_left : n_max;
     }
+    return n_max;
+}
+
+/* The place whose tokens are guessed: behind the same last tokens, if these are many, else where the text is that
+ * this one is like, and what else there is. */
+static lcrt_place find_place(const lcrt_engine *engine, lcrt_sequence *sequence) {
+    lcrt_draft *draft = &sequence->draft;
+    const lcrt_way *way = &draft->way;
+    int32_t level = LCRT_LOOKUP_LEVELS;
+    lcrt_place found = lcrt_lookup_find(engine->lookup, sequence->tokens, sequence->n_tokens, &level);
+    lcrt_place near = lcrt_lookup_next(engine->lookup, way, way->n_lost > 0);
+    bool better = near.begun != 0 && way->n_lost == 0;
+    draft->source = level;
+    if (found.begun != 0 && (level < LCRT_LOOKUP_LEVELS - 1 || !better)) {
+        draft->way = lcrt_lookup_follow(found);
+        return found;
+    }
+    draft->source = better ? LCRT_GATE_NEAR : LCRT_GATE_SKIP;
+    return way->n_lost <= 1 ? near : found;
+}
+
+/* Looks for a draft. */
+static lcrt_gate_wish find_draft(lcrt_engine *engine, lcrt_sequence *sequence) {
+    lcrt_draft *draft = &sequence->draft;
+    int32_t n_max = draft_max(engine, sequence);
     draft->n_found = 0;
     if (n_max > 0 && sequence->cache) {
-        int32_t n = lcrt_lookup_find(engine->lookup, sequence->tokens, sequence->n_tokens, draft->tokens, n_max,
-                                     &draft->source);
+        lcrt_place place = find_place(engine, sequence);
+        int32_t n = lcrt_lookup_read(engine->lookup, place, sequence->tokens, sequence->n_tokens, draft->tokens, n_max);
         draft->n_found = usable(engine, sequence, n);
     }
     lcrt_guess *guess = &draft->guess;
@@ -92,7 +119,8 @@ static lcrt_gate_wish find_draft(lcrt_engine *engine, lcrt_sequence *sequence) {
         guess->n_seen = 0;
         guess->source = draft->source;
     }
-    return (lcrt_gate_wish){.n_max = draft->n_found, .rate = draft->own.rates[draft->source]};
+    double rate = draft->n_found > 0 ? draft->own.rates[draft->source] : 0;
+    return (lcrt_gate_wish){.n_max = draft->n_found, .rate = rate};
 }
 
 /* Rows that a pass has room for beyond those that its streams need. */
@@ -140,7 +168,10 @@ int32_t lcrt_engine_plan_drafts(lcrt_engine *engine) {
     for (int32_t i = 0; even && i < engine->n_shares; i++) {
         engine->wishes[i].n_max = n_least;
     }
-    int32_t n = lcrt_gate_choose(&engine->gate, engine->wishes, engine->n_streams, spare_rows(engine, n_wanted));
+    int32_t n_spare = spare_rows(engine, n_wanted);
+    int32_t n = engine->params.n_draft < 0
+                    ? n_spare / engine->n_streams
+                    : lcrt_gate_choose(&engine->gate, engine->wishes, engine->n_streams, n_spare);
     for (int32_t i = 0; i < engine->n_shares; i++) {
         int32_t n_own = engine->wishes[i].n_max < n ? engine->wishes[i].n_max : n;
         engine->sharing[i]->draft.n = n_own;

@@ -35,7 +35,7 @@ static lcrt_status check(const lcrt_engine_params *params, const lcrt_backend_in
     bool queue =
         params->max_queue >= 1 && params->max_queue <= 1 << 20 && (params->max_queue & (params->max_queue - 1)) == 0;
     bool events = params->events_len >= LCRT_EVENTS_LEN_MIN && (params->events_len & (params->events_len - 1)) == 0;
-    bool drafts = params->n_draft >= 0 && params->n_draft <= LCRT_DRAFT_MAX;
+    bool drafts = params->n_draft >= -LCRT_DRAFT_MAX && params->n_draft <= LCRT_DRAFT_MAX;
     return slots && chunks && queue && events && drafts && params->n_sampler_threads >= 0 ? LCRT_OK : LCRT_ERR_INVALID;
 }
 

@@ -4,13 +4,13 @@
 
 /* Before anything is known: what a further row adds to a pass, and how right sources are. */
 #define ROW_COST 0.25
-static const double rates_before[LCRT_GATE_SOURCES] = {0.9, 0.7, 0.4, 0.6};
+static const double rates_before[LCRT_GATE_SOURCES] = {0.9, 0.7, 0.4, 0.7, 0.4, 0.6};
 
 /* How fast a measurement moves what was known. */
 #define LEARN_NOW 0.3
 #define LEARN_COST 0.1 /* the first ones more, until COUNT_MAX */
 #define COUNT_MAX 8
-#define LEARN_OWN 0.15
+#define LEARN_OWN 0.06
 #define LEARN_ALL 0.03
 
 /* Drafts must promise that tokens come faster by this factor. */

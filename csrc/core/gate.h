@@ -13,9 +13,12 @@
 
 /* Rows of a pass that are known apart; with more there are no drafts. */
 #define LCRT_GATE_ROWS 64
-/* Where drafts come from: the levels of lookup.h, and a draft model. */
-#define LCRT_GATE_SOURCES 4
-#define LCRT_GATE_MODEL 3
+/* Where drafts come from: the levels of lookup.h; a way that has just been found again; the same, should a token
+ * have taken the place of another one; a draft model. */
+#define LCRT_GATE_SOURCES 6
+#define LCRT_GATE_NEAR 3
+#define LCRT_GATE_SKIP 4
+#define LCRT_GATE_MODEL 5
 
 typedef struct lcrt_gate {
     double one_ns;                          /* a pass of one row, now; 0: nothing measured */

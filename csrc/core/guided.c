@@ -10,8 +10,23 @@ lcrt_status lcrt_guided_init(lcrt_guided *guided, const lcrt_grammar *grammar, i
     }
     guided->forces = forces;
     guided->n_words = (n_vocab + 31) / 32;
-    guided->masks = malloc((size_t)guided->n_words * (1 + LCRT_AHEAD_MAX) * sizeof(*guided->masks));
+    guided->masks = malloc((size_t)guided->n_words * sizeof(*guided->masks));
     return guided->masks != NULL ? LCRT_OK : LCRT_ERR_NO_MEMORY;
+}
+
+lcrt_status lcrt_guided_reserve(lcrt_guided *guided, int32_t n_guesses) {
+    int32_t n_room = n_guesses < LCRT_AHEAD_MAX ? n_guesses : LCRT_AHEAD_MAX;
+    if (guided->masks == NULL || n_room <= guided->n_room) {
+        return LCRT_OK;
+    }
+    size_t len = (size_t)guided->n_words * (1 + (size_t)n_room) * sizeof(*guided->masks);
+    uint32_t *masks = realloc(guided->masks, len);
+    if (masks == NULL) {
+        return LCRT_ERR_NO_MEMORY;
+    }
+    guided->masks = masks;
+    guided->n_room = n_room;
+    return LCRT_OK;
 }
 
 void lcrt_guided_free(lcrt_guided *guided) {
@@ -43,7 +58,7 @@ void lcrt_guided_prepare(lcrt_guided *guided, bool starts) {
 void lcrt_guided_look_ahead(lcrt_guided *guided, const int32_t *guesses, int32_t n) {
     const lcrt_grammar *grammar = &guided->grammar;
     int32_t n_accepted = 0;
-    n = n < LCRT_AHEAD_MAX ? n : LCRT_AHEAD_MAX;
+    n = n < guided->n_room ? n : guided->n_room;
     for (int32_t i = 0; i < n && guided->status == LCRT_OK && guided->n_forced == 0; i++) {
         guided->status = grammar->vtable->accept(grammar->self, &guesses[i], 1);
         if (guided->status != LCRT_OK) {

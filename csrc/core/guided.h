@@ -19,8 +19,8 @@
 
 typedef struct lcrt_guided {
     lcrt_grammar grammar; /* owned; without vtable everything here is idle */
-    uint32_t *masks;      /* of the next token, then of what follows each of the guesses */
-    int32_t n_words;
+    uint32_t *masks;      /* of the next token, then of what follows each of n_room guesses */
+    int32_t n_words, n_room;
     bool forces; /* takes forced tokens without sampling them */
     bool ready;  /* prepared for the next token: status, and forced or mask, are of now */
     lcrt_status status;
@@ -31,8 +31,10 @@ typedef struct lcrt_guided {
     int64_t prepare_ns; /* how long the last preparation took */
 } lcrt_guided;
 
-/* Makes room for masks. The grammar is the caller's until it is put there. */
+/* Makes room for the next token's mask. The grammar is the caller's until it is put there. */
 lcrt_status lcrt_guided_init(lcrt_guided *guided, const lcrt_grammar *grammar, int32_t n_vocab, bool forces);
+/* Makes room for masks behind so many guesses too, LCRT_AHEAD_MAX at most; nothing without a grammar. */
+lcrt_status lcrt_guided_reserve(lcrt_guided *guided, int32_t n_guesses);
 void lcrt_guided_free(lcrt_guided *guided);
 
 /* Whether there is a grammar. */
@@ -41,8 +43,7 @@ bool lcrt_guided_is_on(const lcrt_guided *guided);
 /* Finds what may come next: with starts, first whether it is forced; else the mask. */
 void lcrt_guided_prepare(lcrt_guided *guided, bool starts);
 
-/* After prepare: the masks behind guesses, which the grammar must take, so that they are
- * ready should these come. */
+/* After prepare: the masks behind guesses, as far as there is room. The grammar must take these. */
 void lcrt_guided_look_ahead(lcrt_guided *guided, const int32_t *guesses, int32_t n);
 
 /* The token has come. *stopped: the text is complete. */

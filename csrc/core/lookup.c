@@ -8,6 +8,10 @@
 #define BLOCK 64
 /* Places of one hash in the index, the newest first. There are twice as many as there can be n-grams. */
 #define WAYS 4
+/* Texts that have parted are expected to meet again within so many tokens, ... */
+#define REACH 16
+/* ... and are surely together after so many that are the same. */
+#define SURE 3
 
 static const int32_t lengths[LCRT_LOOKUP_LEVELS] = LCRT_LOOKUP_LENGTHS;
 
@@ -19,13 +23,13 @@ typedef struct block {
 } block;
 
 /* Where the token is that followed some n-gram. */
-typedef struct place {
+typedef struct entry {
     uint32_t tag; /* rest of the hash */
     int32_t at;   /* block * BLOCK + offset, plus 1; 0: nothing */
-} place;
+} entry;
 
 typedef struct bucket {
-    place places[WAYS];
+    entry entries[WAYS];
 } bucket;
 
 struct lcrt_lookup {
@@ -103,14 +107,14 @@ static void push(recent *end, int32_t token) {
 
 /* The newest place of a hash becomes the first; one that is as good, else the oldest, is lost. */
 static void note(lcrt_lookup *lookup, uint64_t sum, int32_t at) {
-    place *places = lookup->buckets[sum & (lookup->n_buckets - 1)].places;
+    entry *entries = lookup->buckets[sum & (lookup->n_buckets - 1)].entries;
     uint32_t tag = (uint32_t)(sum >> 32);
     int32_t last = 0;
-    while (last < WAYS - 1 && places[last].at != 0 && places[last].tag != tag) {
+    while (last < WAYS - 1 && entries[last].at != 0 && entries[last].tag != tag) {
         last++;
     }
-    memmove(places + 1, places, (size_t)last * sizeof(*places));
-    places[0] = (place){.tag = tag, .at = at + 1};
+    memmove(entries + 1, entries, (size_t)last * sizeof(*entries));
+    entries[0] = (entry){.tag = tag, .at = at + 1};
 }
 
 /* The place before another one in its text, -1: there is none any more. */
@@ -219,10 +223,10 @@ static int32_t find_place(const lcrt_lookup *lookup, const recent *end, int32_t 
     uint64_t sums[LCRT_LOOKUP_LEVELS];
     int32_t n_levels = hash(end, sums);
     for (int32_t i = LCRT_LOOKUP_LEVELS - n_levels; i < LCRT_LOOKUP_LEVELS; i++) {
-        const place *places = lookup->buckets[sums[i] & (lookup->n_buckets - 1)].places;
-        for (int32_t way = 0; way < WAYS && places[way].at != 0; way++) {
-            int32_t at = places[way].at - 1;
-            if (places[way].tag == (uint32_t)(sums[i] >> 32) && matches(lookup, at, end, lengths[i])) {
+        const entry *entries = lookup->buckets[sums[i] & (lookup->n_buckets - 1)].entries;
+        for (int32_t way = 0; way < WAYS && entries[way].at != 0; way++) {
+            int32_t at = entries[way].at - 1;
+            if (entries[way].tag == (uint32_t)(sums[i] >> 32) && matches(lookup, at, end, lengths[i])) {
                 *level = i;
                 return at;
             }
@@ -231,25 +235,87 @@ static int32_t find_place(const lcrt_lookup *lookup, const recent *end, int32_t 
     return -1;
 }
 
-int32_t lcrt_lookup_find(const lcrt_lookup *lookup, const int32_t *tokens, int32_t n_tokens, int32_t *out, int32_t max,
-                         int32_t *level) {
-    recent end = {.n = 0};
-    for (int32_t i = n_tokens - 1; i >= 0 && end.n < LCRT_LOOKUP_LENGTH_MAX; i--) {
-        end.tokens[end.n++] = tokens[i];
+static void read_end(recent *end, const int32_t *tokens, int32_t n_tokens) {
+    end->n = 0;
+    for (int32_t i = n_tokens - 1; i >= 0 && end->n < LCRT_LOOKUP_LENGTH_MAX; i--) {
+        end->tokens[end->n++] = tokens[i];
     }
-    int32_t n = 0, at = -1, first_level = LCRT_LOOKUP_LEVELS - 1, next_level;
-    while (n < max) {
-        if (at < 0) {
-            /* At the beginning, and again where the text that was followed ends. */
-            at = find_place(lookup, &end, n == 0 ? &first_level : &next_level);
-        }
-        if (at < 0) {
-            break;
-        }
+}
+
+static lcrt_place place_of(const lcrt_lookup *lookup, int32_t at) {
+    return at >= 0 ? (lcrt_place){.begun = lookup->blocks[at / BLOCK].begun, .at = at} : (lcrt_place){.begun = 0};
+}
+
+/* -1: another text has it by now. */
+static int32_t at_of(const lcrt_lookup *lookup, lcrt_place place) {
+    if (place.begun == 0) {
+        return -1;
+    }
+    const block *own = &lookup->blocks[place.at / BLOCK];
+    return own->begun == place.begun && place.at % BLOCK < own->n ? place.at : -1;
+}
+
+lcrt_place lcrt_lookup_find(const lcrt_lookup *lookup, const int32_t *tokens, int32_t n_tokens, int32_t *level) {
+    recent end;
+    read_end(&end, tokens, n_tokens);
+    return place_of(lookup, find_place(lookup, &end, level));
+}
+
+int32_t lcrt_lookup_read(const lcrt_lookup *lookup, lcrt_place place, const int32_t *tokens, int32_t n_tokens,
+                         int32_t *out, int32_t max) {
+    recent end;
+    read_end(&end, tokens, n_tokens);
+    int32_t n = 0, level, at = at_of(lookup, place);
+    while (n < max && at >= 0) {
         out[n] = token_at(lookup, at);
         push(&end, out[n++]);
         at = step_on(lookup, at);
+        if (at < 0 && n < max) {
+            at = find_place(lookup, &end, &level);
+        }
     }
-    *level = first_level;
     return n;
+}
+
+lcrt_way lcrt_lookup_follow(lcrt_place place) {
+    return (lcrt_way){.next = place, .left = place};
+}
+
+/* The place of a token among the next ones from a place on; -1: it is not there. */
+static int32_t look_for(const lcrt_lookup *lookup, lcrt_place from, int32_t token) {
+    int32_t at = at_of(lookup, from);
+    for (int32_t i = 0; at >= 0 && i < REACH; i++) {
+        if (token_at(lookup, at) == token) {
+            return at;
+        }
+        at = step_on(lookup, at);
+    }
+    return -1;
+}
+
+void lcrt_lookup_walk(const lcrt_lookup *lookup, lcrt_way *way, int32_t token) {
+    int32_t at = at_of(lookup, way->next);
+    if (at < 0) {
+        *way = (lcrt_way){.n_same = 0};
+        return;
+    }
+    bool same = token_at(lookup, at) == token;
+    if (!same) {
+        way->left = way->n_same >= SURE ? way->next : way->left;
+        way->n_same = 0;
+        at = look_for(lookup, way->next, token);
+        at = at < 0 ? look_for(lookup, way->left, token) : at;
+    }
+    if (at >= 0) {
+        way->n_lost = 0;
+        way->n_same += way->n_same < SURE;
+        way->next = place_of(lookup, step_on(lookup, at));
+    } else if (++way->n_lost > REACH) {
+        *way = (lcrt_way){.n_same = 0};
+    }
+}
+
+lcrt_place lcrt_lookup_next(const lcrt_lookup *lookup, const lcrt_way *way, bool skip) {
+    int32_t at = at_of(lookup, way->next);
+    return skip && at >= 0 ? place_of(lookup, step_on(lookup, at)) : way->next;
 }

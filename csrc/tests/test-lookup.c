@@ -15,6 +15,13 @@ static lcrt_lookup *new_lookup(int32_t n_tokens) {
     return lookup;
 }
 
+/* What is guessed behind the end of tokens. */
+static int32_t guess(const lcrt_lookup *lookup, const int32_t *tokens, int32_t n_tokens, int32_t *out, int32_t max,
+                     int32_t *level) {
+    lcrt_place place = lcrt_lookup_find(lookup, tokens, n_tokens, level);
+    return lcrt_lookup_read(lookup, place, tokens, n_tokens, out, max);
+}
+
 /* n tokens that follow each other, as one text. */
 static void put_run(lcrt_lookup *lookup, lcrt_trail *trail, int32_t first, int32_t n) {
     for (int32_t i = 0; i < n; i++) {
@@ -28,7 +35,7 @@ static void what_followed_once_is_guessed_again(void) {
     lcrt_trail trail = {0};
     put_run(lookup, &trail, 100, 50);
     int32_t tokens[] = {7, 110, 111, 112}, out[5], level;
-    CHECK_INT(lcrt_lookup_find(lookup, tokens, 4, out, 5, &level), 5);
+    CHECK_INT(guess(lookup, tokens, 4, out, 5, &level), 5);
     CHECK_INT(level, 2);
     for (int32_t i = 0; i < 5; i++) {
         CHECK_INT(out[i], 113 + i);
@@ -41,9 +48,9 @@ static void less_than_the_least_length_is_no_match(void) {
     lcrt_trail trail = {0};
     put_run(lookup, &trail, 100, 50);
     int32_t tokens[] = {7, 111, 112}, out[5], level;
-    CHECK_INT(lcrt_lookup_find(lookup, tokens, 3, out, 5, &level), 0);
-    CHECK_INT(lcrt_lookup_find(lookup, tokens + 1, 2, out, 5, &level), 0);
-    CHECK_INT(lcrt_lookup_find(lookup, tokens, 0, out, 5, &level), 0);
+    CHECK_INT(guess(lookup, tokens, 3, out, 5, &level), 0);
+    CHECK_INT(guess(lookup, tokens + 1, 2, out, 5, &level), 0);
+    CHECK_INT(guess(lookup, tokens, 0, out, 5, &level), 0);
     lcrt_lookup_free(lookup);
 }
 
@@ -54,10 +61,10 @@ static void the_longest_match_is_better_than_the_newest(void) {
     lcrt_lookup_put(lookup, &first, long_one, 9);
     lcrt_lookup_put(lookup, &second, short_one, 9);
     int32_t tokens[] = {1, 2, 3, 4, 5, 6}, out[3], level;
-    CHECK_INT(lcrt_lookup_find(lookup, tokens, 6, out, 3, &level), 3);
+    CHECK_INT(guess(lookup, tokens, 6, out, 3, &level), 3);
     CHECK_INT(level, 1);
     CHECK_INT(out[0], 70);
-    CHECK_INT(lcrt_lookup_find(lookup, tokens + 3, 3, out, 3, &level), 3);
+    CHECK_INT(guess(lookup, tokens + 3, 3, out, 3, &level), 3);
     CHECK_INT(level, 2);
     CHECK_INT(out[0], 80);
     lcrt_lookup_free(lookup);
@@ -71,7 +78,7 @@ static void the_end_of_a_text_goes_on_like_its_beginning(void) {
         tokens[i] = i % 4;
     }
     lcrt_lookup_put(lookup, &trail, tokens, 30);
-    CHECK_INT(lcrt_lookup_find(lookup, tokens, 30, out, 10, &level), 10);
+    CHECK_INT(guess(lookup, tokens, 30, out, 10, &level), 10);
     CHECK_INT(level, 0);
     for (int32_t i = 0; i < 10; i++) {
         CHECK_INT(out[i], (30 + i) % 4);
@@ -90,7 +97,7 @@ static void texts_that_grow_together_do_not_mix(void) {
     int32_t out[12], level;
     for (int32_t i = 10; i < 280; i++) {
         int32_t tokens[] = {1000 + i, 1001 + i, 1002 + i};
-        CHECK_INT(lcrt_lookup_find(lookup, tokens, 3, out, 12, &level), 12);
+        CHECK_INT(guess(lookup, tokens, 3, out, 12, &level), 12);
         CHECK(out[0] == 1003 + i && out[11] == 1014 + i);
     }
     lcrt_lookup_free(lookup);
@@ -106,7 +113,7 @@ static void what_is_oldest_is_forgotten_first(void) {
             for (int32_t k = 0; k < 3; k++) {
                 tokens[k] = 1000 * i + 5 + k;
             }
-            int32_t n = lcrt_lookup_find(lookup, tokens, 3, out, 1, &level);
+            int32_t n = guess(lookup, tokens, 3, out, 1, &level);
             CHECK(n == 0 || (text - i < 11 && out[0] == 1000 * i + 8));
             n_lost += text - i < 9 && n == 0;
         }
@@ -123,8 +130,8 @@ static void a_text_that_has_lost_its_place_goes_on(void) {
     put_run(lookup, &b, 1000, 640);
     put_run(lookup, &a, 105, 5);
     int32_t out[4], level, lost[] = {103, 104, 105}, kept[] = {105, 106, 107};
-    CHECK_INT(lcrt_lookup_find(lookup, lost, 3, out, 4, &level), 0);
-    CHECK_INT(lcrt_lookup_find(lookup, kept, 3, out, 4, &level), 2);
+    CHECK_INT(guess(lookup, lost, 3, out, 4, &level), 0);
+    CHECK_INT(guess(lookup, kept, 3, out, 4, &level), 2);
     CHECK_INT(out[0], 108);
     lcrt_lookup_free(lookup);
 }
@@ -172,7 +179,7 @@ static void it_finds_what_a_naive_search_finds(void) {
                 lcrt_lookup_put(lookup, &texts[t].trail, &texts[t].tokens[texts[t].n++], 1);
             }
             int32_t out[DRAFT_MAX], level = -1, next = -1;
-            int32_t n_out = lcrt_lookup_find(lookup, texts[t].tokens, texts[t].n, out, DRAFT_MAX, &level);
+            int32_t n_out = guess(lookup, texts[t].tokens, texts[t].n, out, DRAFT_MAX, &level);
             int32_t want = naive_level(texts[t].tokens, texts[t].n, &next);
             CHECK_INT(n_out > 0 ? level : -1, want);
             CHECK(n_out == 0 || out[0] == next);
@@ -199,13 +206,83 @@ static void in_little_room_it_guesses_only_what_was_there(void) {
             written[t][n_written[t]++] = token;
             lcrt_lookup_put(lookup, &trails[t], &token, 1);
         }
-        int32_t n_out = lcrt_lookup_find(lookup, written[t], n_written[t], out, DRAFT_MAX, &level);
+        int32_t n_out = guess(lookup, written[t], n_written[t], out, DRAFT_MAX, &level);
         for (int32_t i = 0; i < n_out; i++) {
             CHECK_INT(out[i], ((n_written[t] + i) * (t + 1)) % 97 + 1000 * t);
         }
         n_found += n_out > 0;
     }
     CHECK(n_found > 100);
+    lcrt_lookup_free(lookup);
+}
+
+/* A text of 100 tokens in the history, and a way along it from token from on. */
+static lcrt_way way_along(lcrt_lookup *lookup, int32_t from) {
+    lcrt_trail trail = {0};
+    put_run(lookup, &trail, 100, 100);
+    int32_t tokens[] = {from - 3, from - 2, from - 1}, level;
+    return lcrt_lookup_follow(lcrt_lookup_find(lookup, tokens, 3, &level));
+}
+
+static int32_t next_token(const lcrt_lookup *lookup, const lcrt_way *way, bool skip) {
+    int32_t out = -1;
+    lcrt_lookup_read(lookup, lcrt_lookup_next(lookup, way, skip), NULL, 0, &out, 1);
+    return out;
+}
+
+static void walk(const lcrt_lookup *lookup, lcrt_way *way, const int32_t *tokens, int32_t n) {
+    for (int32_t i = 0; i < n; i++) {
+        lcrt_lookup_walk(lookup, way, tokens[i]);
+    }
+}
+
+static void a_way_goes_on_behind_small_changes(void) {
+    lcrt_lookup *lookup = new_lookup(1000);
+    lcrt_way way = way_along(lookup, 110);
+    const lcrt_way before = way;
+    CHECK_INT(next_token(lookup, &way, false), 110);
+    walk(lookup, &way, (int32_t[]){110, 111, 112}, 3);
+    CHECK_INT(next_token(lookup, &way, false), 113);
+    walk(lookup, &way, (int32_t[]){7}, 1); /* instead of 113 */
+    CHECK_INT(way.n_lost, 1);
+    CHECK_INT(next_token(lookup, &way, true), 114);
+    walk(lookup, &way, (int32_t[]){114}, 1);
+    CHECK(way.n_lost == 0 && next_token(lookup, &way, false) == 115);
+    walk(lookup, &way, (int32_t[]){115, 116, 7, 8, 117}, 5); /* two more */
+    CHECK(way.n_lost == 0 && next_token(lookup, &way, false) == 118);
+    walk(lookup, &way, (int32_t[]){118, 119, 123}, 3); /* three less */
+    CHECK(way.n_lost == 0 && next_token(lookup, &way, false) == 124);
+    way = before;
+    walk(lookup, &way, (int32_t[]){110, 111, 112, 115, 113, 114}, 6); /* 115 was no step ahead but something new */
+    CHECK(way.n_lost == 0 && next_token(lookup, &way, false) == 115);
+    lcrt_lookup_free(lookup);
+}
+
+static void a_way_ends_where_texts_do_not_meet_again(void) {
+    lcrt_lookup *lookup = new_lookup(1000);
+    lcrt_way way = way_along(lookup, 110);
+    for (int32_t i = 0; i < 20; i++) {
+        lcrt_lookup_walk(lookup, &way, 500 + i);
+    }
+    CHECK_INT(next_token(lookup, &way, false), -1);
+    walk(lookup, &way, (int32_t[]){110}, 1);
+    CHECK_INT(next_token(lookup, &way, false), -1);
+    way = way_along(lookup, 199);
+    walk(lookup, &way, (int32_t[]){199}, 1);
+    CHECK_INT(next_token(lookup, &way, false), -1);
+    lcrt_lookup_free(lookup);
+}
+
+/* Its text was forgotten. */
+static void a_way_that_others_have_taken_leads_nowhere(void) {
+    lcrt_lookup *lookup = new_lookup(200);
+    lcrt_way way = way_along(lookup, 110);
+    lcrt_trail trail = {0};
+    put_run(lookup, &trail, 1000, 1000);
+    CHECK_INT(next_token(lookup, &way, false), -1);
+    CHECK_INT(next_token(lookup, &way, true), -1);
+    walk(lookup, &way, (int32_t[]){110, 1500}, 2);
+    CHECK_INT(next_token(lookup, &way, false), -1);
     lcrt_lookup_free(lookup);
 }
 
@@ -225,6 +302,9 @@ int main(void) {
     RUN(a_text_that_has_lost_its_place_goes_on);
     RUN(it_finds_what_a_naive_search_finds);
     RUN(in_little_room_it_guesses_only_what_was_there);
+    RUN(a_way_goes_on_behind_small_changes);
+    RUN(a_way_ends_where_texts_do_not_meet_again);
+    RUN(a_way_that_others_have_taken_leads_nowhere);
     RUN(a_size_that_makes_no_sense_is_refused);
     return test_end();
 }
