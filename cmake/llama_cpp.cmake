@@ -67,6 +67,9 @@ if(NOT LCRT_PEERS)
   # Half-precision weights on AMX: our function stands before ggml's own, which is renamed.
   set_property(SOURCE "${LCRT_LLAMA_CPP_DIR}/ggml/src/ggml-cpu/amx/mmq.cpp" DIRECTORY "${LCRT_LLAMA_CPP_DIR}/ggml/src"
     APPEND PROPERTY COMPILE_DEFINITIONS ggml_backend_amx_mul_mat=ggml_backend_amx_mul_mat_stock)
+  # The same with attention.
+  set_property(SOURCE "${LCRT_LLAMA_CPP_DIR}/ggml/src/ggml-cpu/ops.cpp" DIRECTORY "${LCRT_LLAMA_CPP_DIR}/ggml/src"
+    APPEND PROPERTY COMPILE_DEFINITIONS ggml_compute_forward_flash_attn_ext=ggml_compute_forward_flash_attn_ext_stock)
 endif()
 
 # Backends are loaded at run time; llama.cpp makes ggml depend on all that it builds.
@@ -74,7 +77,9 @@ get_target_property(LCRT_LLAMA_CPP_BACKENDS ggml MANUALLY_ADDED_DEPENDENCIES)
 if(NOT LCRT_PEERS)
   foreach(backend IN LISTS LCRT_LLAMA_CPP_BACKENDS)
     if(backend MATCHES "^ggml-cpu")
-      target_sources(${backend} PRIVATE "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/amx-half.cpp")
+      target_sources(${backend} PRIVATE
+        "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/amx-half.cpp"
+        "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/attention-rows.cpp")
     endif()
   endforeach()
 endif()

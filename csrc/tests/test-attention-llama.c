@@ -1,0 +1,305 @@
+/* test-attention-llama.c -- attention on CPUs against sums in double precision.
+ *
+ * Every case is computed by ggml's CPU backend, in whose place our kernel stands, with one and with two threads. The
+ * tolerance is that of single precision; what sums or rounds in half precision is outside of it by a factor of ten.
+ *
+ * Usage: test-attention-llama [seed]. */
+#include <math.h>
+
+#include "ggml-backend.h"
+#include "ggml.h"
+#include "lcrt/model.h"
+#include "test.h"
+
+#define N_CASES 160
+#define TOLERANCE 2e-5
+
+typedef struct attention_case {
+    int32_t dk, dv, n_rows, n_cells, n_kv_heads, n_group, n_streams;
+    float scale, cap, max_bias;
+    bool masked, valued, sinks; /* valued: the mask has other values than zero and minus infinity */
+    int32_t holes;              /* percent of the cells that a row does not see; 100: of each 8 rows one sees a cell */
+} attention_case;
+
+typedef struct attention_tensors {
+    struct ggml_tensor *q, *k, *v, *mask, *sinks, *out;
+} attention_tensors;
+
+static uint64_t seed = 20261124;
+static ggml_backend_t backend;
+static ggml_backend_set_n_threads_t set_threads;
+
+static float random_float(void) {
+    double sum = 0;
+    for (int32_t i = 0; i < 4; i++) {
+        sum += (double)test_between(&seed, -10000, 10000) / 10000;
+    }
+    return (float)sum;
+}
+
+static bool chance(int32_t percent) {
+    return test_between(&seed, 1, 100) <= percent;
+}
+
+static size_t n_elements(const struct ggml_tensor *tensor) {
+    return (size_t)ggml_nelements(tensor);
+}
+
+static void fill_float(struct ggml_tensor *tensor) {
+    for (size_t i = 0; i < n_elements(tensor); i++) {
+        ((float *)tensor->data)[i] = random_float();
+    }
+}
+
+static void fill_half(struct ggml_tensor *tensor) {
+    for (size_t i = 0; i < n_elements(tensor); i++) {
+        ((ggml_fp16_t *)tensor->data)[i] = ggml_fp32_to_fp16(random_float());
+    }
+}
+
+static bool sees(const attention_case *c, int32_t row, int32_t cell) {
+    if (c->holes == 100) {
+        return cell % 8 == row % 8;
+    }
+    int32_t block = cell / 97;
+    return (block * 7 + row / 5) % 100 >= c->holes && !chance(c->holes / 4);
+}
+
+static void fill_mask(const attention_case *c, struct ggml_tensor *mask) {
+    ggml_fp16_t *data = mask->data;
+    for (size_t i = 0; i < n_elements(mask); i++) {
+        int32_t row = (int32_t)(i / (size_t)c->n_cells) % c->n_rows;
+        int32_t cell = (int32_t)(i % (size_t)c->n_cells);
+        float value = c->valued ? -(float)test_between(&seed, 0, 64) / 8 : 0.0F;
+        data[i] = ggml_fp32_to_fp16(sees(c, row, cell) ? value : -INFINITY);
+    }
+}
+
+/* Tensors as llama.cpp makes them: heads of a cell follow each other, and so do rows of different heads. */
+static attention_tensors make(const attention_case *c, struct ggml_context *ctx) {
+    attention_tensors t = {0};
+    int32_t n_heads = c->n_kv_heads * c->n_group;
+    struct ggml_tensor *q = ggml_new_tensor_4d(ctx, GGML_TYPE_F32, c->dk, n_heads, c->n_rows, c->n_streams);
+    struct ggml_tensor *k = ggml_new_tensor_4d(ctx, GGML_TYPE_F16, c->dk, c->n_kv_heads, c->n_cells, c->n_streams);
+    struct ggml_tensor *v = ggml_new_tensor_4d(ctx, GGML_TYPE_F16, c->dv, c->n_kv_heads, c->n_cells, c->n_streams);
+    fill_float(q);
+    fill_half(k);
+    fill_half(v);
+    t.q = ggml_permute(ctx, q, 0, 2, 1, 3);
+    t.k = ggml_permute(ctx, k, 0, 2, 1, 3);
+    t.v = ggml_permute(ctx, v, 0, 2, 1, 3);
+    if (c->masked) {
+        t.mask = ggml_new_tensor_4d(ctx, GGML_TYPE_F16, c->n_cells, c->n_rows, 1, c->n_streams);
+        fill_mask(c, t.mask);
+    }
+    t.out = ggml_flash_attn_ext(ctx, t.q, t.k, t.v, t.mask, c->scale, c->max_bias, c->cap);
+    if (c->sinks) {
+        t.sinks = ggml_new_tensor_1d(ctx, GGML_TYPE_F32, n_heads);
+        fill_float(t.sinks);
+        ggml_flash_attn_ext_add_sinks(t.out, t.sinks);
+    }
+    return t;
+}
+
+static const void *at(const struct ggml_tensor *tensor, int32_t i1, int32_t i2, int32_t i3) {
+    return (const char *)tensor->data + (size_t)i1 * tensor->nb[1] + (size_t)i2 * tensor->nb[2] +
+           (size_t)i3 * tensor->nb[3];
+}
+
+static double slope_of(const attention_case *c, int32_t head) {
+    if (c->max_bias <= 0) {
+        return 1;
+    }
+    int32_t n = 1;
+    while (2 * n <= c->n_kv_heads * c->n_group) {
+        n *= 2;
+    }
+    return head < n ? pow(2, -(double)c->max_bias * (head + 1) / n)
+                    : pow(2, -(double)c->max_bias / 2 * (2 * (head - n) + 1) / n);
+}
+
+/* The score of one cell; minus infinity where the mask forbids it. */
+static double score(const attention_case *c, const attention_tensors *t, const int32_t *index, int32_t cell) {
+    double bias = 0, sum = 0;
+    if (c->masked) {
+        const ggml_fp16_t *mask = at(t->mask, index[0], 0, index[2]);
+        bias = slope_of(c, index[1]) * (double)ggml_fp16_to_fp32(mask[cell]);
+    }
+    const float *q = at(t->q, index[0], index[1], index[2]);
+    const ggml_fp16_t *k = at(t->k, cell, index[1] / c->n_group, index[2]);
+    for (int32_t d = 0; d < c->dk; d++) {
+        sum += (double)q[d] * (double)ggml_fp16_to_fp32(k[d]);
+    }
+    sum *= (double)c->scale;
+    return (c->cap > 0 ? (double)c->cap * tanh(sum / (double)c->cap) : sum) + bias;
+}
+
+/* index: row, head, stream. */
+static void expect_row(const attention_case *c, const attention_tensors *t, const int32_t *index, double *out) {
+    double *scores = malloc((size_t)c->n_cells * sizeof(*scores));
+    REQUIRE(scores != NULL);
+    double top = -INFINITY, weight = 0;
+    for (int32_t cell = 0; cell < c->n_cells; cell++) {
+        scores[cell] = score(c, t, index, cell);
+        top = fmax(top, scores[cell]);
+    }
+    memset(out, 0, (size_t)c->dv * sizeof(*out));
+    for (int32_t cell = 0; cell < c->n_cells && top > -INFINITY; cell++) {
+        const ggml_fp16_t *v = at(t->v, cell, index[1] / c->n_group, index[2]);
+        double w = exp(scores[cell] - top);
+        weight += w;
+        for (int32_t d = 0; d < c->dv && w > 0; d++) {
+            out[d] += w * (double)ggml_fp16_to_fp32(v[d]);
+        }
+    }
+    if (c->sinks && weight > 0) {
+        weight += exp((double)((const float *)t->sinks->data)[index[1]] - top);
+    }
+    for (int32_t d = 0; d < c->dv && weight > 0; d++) {
+        out[d] /= weight;
+    }
+    free(scores);
+}
+
+/* How far the result is from what some of the rows should be, at most. */
+static double compare(const attention_case *c, const attention_tensors *t) {
+    double worst = 0, expected[1024];
+    int32_t n_rows = c->n_rows * c->n_kv_heads * c->n_group * c->n_streams;
+    for (int32_t i = 0; i < 48; i++) {
+        int32_t row = n_rows <= 48 ? i % n_rows : test_between(&seed, 0, n_rows - 1);
+        int32_t n_heads = c->n_kv_heads * c->n_group;
+        int32_t index[3] = {row / n_heads % c->n_rows, row % n_heads, row / n_heads / c->n_rows};
+        expect_row(c, t, index, expected);
+        const float *out = at(t->out, index[1], index[0], index[2]);
+        for (int32_t d = 0; d < c->dv; d++) {
+            double apart = fabs((double)out[d] - expected[d]);
+            worst = apart <= worst ? worst : apart; /* not a number counts */
+        }
+    }
+    return worst;
+}
+
+static void check_case(const attention_case *c, const char *name) {
+    struct ggml_init_params params = {.mem_size = (size_t)1 << 28, .mem_buffer = NULL, .no_alloc = false};
+    struct ggml_context *ctx = ggml_init(params);
+    REQUIRE(ctx != NULL);
+    attention_tensors t = make(c, ctx);
+    struct ggml_cgraph *graph = ggml_new_graph(ctx);
+    ggml_build_forward_expand(graph, t.out);
+    for (int32_t n_threads = 1; n_threads <= 2; n_threads++) {
+        memset(t.out->data, 0xff, ggml_nbytes(t.out));
+        set_threads(backend, n_threads);
+        CHECK(ggml_backend_graph_compute(backend, graph) == GGML_STATUS_SUCCESS);
+        double worst = compare(c, &t);
+        if (!(worst < TOLERANCE)) {
+            printf("%s: %g off: dk %d dv %d rows %d cells %d heads %d x %d streams %d threads %d\n", name, worst, c->dk,
+                   c->dv, c->n_rows, c->n_cells, c->n_kv_heads, c->n_group, c->n_streams, n_threads);
+        }
+        CHECK(worst < TOLERANCE);
+    }
+    ggml_free(ctx);
+}
+
+static attention_case random_case(void) {
+    static const int32_t sizes[] = {64, 64, 80, 96, 128, 256}, groups[] = {1, 3, 4, 8};
+    attention_case c = {.n_streams = 1, .max_bias = 0};
+    c.dk = sizes[test_between(&seed, 0, 5)];
+    c.dv = chance(80) ? c.dk : sizes[test_between(&seed, 0, 5)];
+    c.n_group = groups[test_between(&seed, 0, 3)];
+    c.n_kv_heads = test_between(&seed, 1, 4);
+    c.n_rows = chance(40) ? test_between(&seed, 1, 4) : test_between(&seed, 1, 64);
+    c.n_cells = chance(20) ? test_between(&seed, 1, 3000) : test_between(&seed, 1, 400);
+    c.n_streams = chance(25) && c.n_cells < 1000 ? test_between(&seed, 2, 4) : 1;
+    c.scale = 1.0F / sqrtf((float)c.dk);
+    c.cap = chance(20) ? 30.0F : 0.0F;
+    c.masked = chance(85);
+    c.valued = c.masked && chance(20);
+    c.max_bias = c.valued && chance(50) ? 8.0F : 0.0F;
+    c.sinks = chance(20);
+    c.holes = chance(30) ? 0 : chance(25) ? 100 : test_between(&seed, 1, 99);
+    return c;
+}
+
+static void test_random_shapes(void) {
+    for (int32_t i = 0; i < N_CASES; i++) {
+        attention_case c = random_case();
+        check_case(&c, "random");
+    }
+}
+
+static void test_streams_that_share_a_beginning_and_nothing_else(void) {
+    for (int32_t holes = 0; holes <= 100; holes += 50) {
+        attention_case c = {.dk = 64, .dv = 64, .n_rows = 8, .n_cells = 1792, .n_kv_heads = 3, .n_group = 3};
+        c.n_streams = 1;
+        c.scale = 0.125F;
+        c.masked = true;
+        c.holes = holes;
+        check_case(&c, "pool");
+    }
+}
+
+static void test_one_row_of_each_stream(void) {
+    attention_case c = {.dk = 64, .dv = 64, .n_rows = 1, .n_cells = 1024, .n_kv_heads = 3, .n_group = 3};
+    c.n_streams = 8;
+    c.scale = 0.125F;
+    c.masked = true;
+    c.holes = 40;
+    check_case(&c, "split");
+}
+
+static void test_prompts_of_whole_tiles(void) {
+    for (int32_t n_rows = 63; n_rows <= 130; n_rows += 67) {
+        attention_case c = {.dk = 64, .dv = 64, .n_rows = n_rows, .n_cells = 700, .n_kv_heads = 2, .n_group = 4};
+        c.n_streams = 1;
+        c.scale = 0.125F;
+        c.masked = true;
+        c.holes = 30;
+        check_case(&c, "prompt");
+    }
+}
+
+static void test_rows_that_see_nothing_are_zero(void) {
+    attention_case c = {.dk = 64, .dv = 64, .n_rows = 2, .n_cells = 300, .n_kv_heads = 2, .n_group = 2};
+    c.n_streams = 2;
+    c.scale = 0.125F;
+    c.masked = true;
+    struct ggml_init_params params = {.mem_size = (size_t)1 << 26, .mem_buffer = NULL, .no_alloc = false};
+    struct ggml_context *ctx = ggml_init(params);
+    REQUIRE(ctx != NULL);
+    attention_tensors t = make(&c, ctx);
+    for (size_t i = 0; i < n_elements(t.mask); i++) {
+        ((ggml_fp16_t *)t.mask->data)[i] = ggml_fp32_to_fp16(-INFINITY);
+    }
+    struct ggml_cgraph *graph = ggml_new_graph(ctx);
+    ggml_build_forward_expand(graph, t.out);
+    memset(t.out->data, 0xff, ggml_nbytes(t.out));
+    set_threads(backend, 2);
+    CHECK(ggml_backend_graph_compute(backend, graph) == GGML_STATUS_SUCCESS);
+    for (size_t i = 0; i < n_elements(t.out); i++) {
+        CHECK(((const float *)t.out->data)[i] == 0.0F);
+    }
+    ggml_free(ctx);
+}
+
+int main(int argc, char **argv) {
+    seed = argc > 1 ? strtoull(argv[1], NULL, 10) : seed;
+    printf("seed %llu\n", (unsigned long long)seed);
+    const char *folder = getenv("LCRT_LIB_DIR");
+    if (folder == NULL || lcrt_runtime_init(folder) != LCRT_OK) {
+        printf("no backends: LCRT_LIB_DIR does not name them\n");
+        return 77;
+    }
+    backend = ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, NULL);
+    REQUIRE(backend != NULL);
+    ggml_backend_reg_t registry = ggml_backend_dev_backend_reg(ggml_backend_get_device(backend));
+    set_threads =
+        (ggml_backend_set_n_threads_t)ggml_backend_reg_get_proc_address(registry, "ggml_backend_set_n_threads");
+    REQUIRE(set_threads != NULL);
+    RUN(test_random_shapes);
+    RUN(test_streams_that_share_a_beginning_and_nothing_else);
+    RUN(test_one_row_of_each_stream);
+    RUN(test_prompts_of_whole_tiles);
+    RUN(test_rows_that_see_nothing_are_zero);
+    ggml_backend_free(backend);
+    return test_end();
+}
