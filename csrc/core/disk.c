@@ -211,9 +211,12 @@ void lcrt_disk_remove(lcrt_disk *disk, const char *name) {
 }
 
 void lcrt_disk_name(const lcrt_disk *disk, const lcrt_state *state, char name[LCRT_DISK_NAME_LEN]) {
-    uint64_t sum = lcrt_checksum_of(state->tokens, (size_t)state->n_tokens * sizeof(int32_t));
+    lcrt_checksum sum;
+    lcrt_checksum_init(&sum);
+    lcrt_checksum_add(&sum, &state->set, sizeof(state->set));
+    lcrt_checksum_add(&sum, state->tokens, (size_t)state->n_tokens * sizeof(int32_t));
     (void)snprintf(name, LCRT_DISK_NAME_LEN, "%016" PRIx64 "-%016" PRIx64 "-%" PRId32 LCRT_DISK_SUFFIX, disk->key.setup,
-                   sum, state->n_tokens);
+                   lcrt_checksum_get(&sum), state->n_tokens);
 }
 
 /* Looks at one file; true when it is to be told of. */

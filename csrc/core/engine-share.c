@@ -48,7 +48,7 @@ static bool better(const lcrt_engine *engine, int32_t a, int32_t b, int32_t n) {
 
 static void find_source(lcrt_engine *engine, const lcrt_sequence *sequence, start *out) {
     lcrt_slots *slots = &engine->slots;
-    lcrt_prefix_slots(slots->prefix, sequence->tokens, sequence->n_tokens - 1, slots->n_shared);
+    lcrt_slots_look_up(slots, sequence->set, sequence->tokens, sequence->n_tokens - 1);
     for (int32_t i = 0; i < slots->n; i++) {
         if (i == sequence->slot || slots->slots[i].closed) {
             continue;
@@ -82,7 +82,7 @@ static bool leads(const lcrt_engine *engine, const lcrt_sequence *sequence) {
 static void find_leader(const lcrt_engine *engine, const lcrt_sequence *sequence, start *out) {
     for (int32_t i = 0; i < engine->n_running; i++) {
         const lcrt_sequence *leader = engine->running[i];
-        if (leader->serial >= sequence->serial || !leads(engine, leader)) {
+        if (leader->serial >= sequence->serial || leader->set != sequence->set || !leads(engine, leader)) {
             continue;
         }
         int32_t n = common_of(leader, sequence, sequence->n_tokens - 1);
@@ -235,9 +235,13 @@ static void place(lcrt_engine *engine, lcrt_sequence *sequence, const start *fro
         lcrt_engine_count_hit(engine, sequence, LCRT_TIER_DEVICE, n);
     } else {
         status = lcrt_engine_evict(engine, slot);
+        if (status == LCRT_OK) {
+            status = lcrt_slots_adapt(&engine->slots, slot, sequence->set);
+        }
         n = status == LCRT_OK && from->leader == NULL ? fill(engine, sequence, from) : 0;
     }
     engine->slots.slots[slot].n_prompt = sequence->n_prompt;
+    sequence->served_ns = lcrt_engine_now(engine);
     if (status != LCRT_OK) {
         lcrt_engine_fail(engine, sequence, status);
         return;

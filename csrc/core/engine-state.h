@@ -46,6 +46,15 @@ typedef struct lcrt_engine_counters {
     atomic_int_fast64_t n_drafted, n_accepted;
 } lcrt_engine_counters;
 
+/* Sequences that want different sets of changes of the weights take turns. */
+typedef struct lcrt_turn {
+    uint64_t set;      /* whose turn it is */
+    int64_t begin_ns;  /* since when */
+    int32_t n_sets;    /* that want rows now */
+    int32_t n_streams; /* decoding sequences of the others */
+    bool changed;      /* the backend has changed for the pass under way, which makes it slower than others */
+} lcrt_turn;
+
 /* One row of logits and whose it is. */
 typedef struct lcrt_draw {
     lcrt_sequence *sequence;
@@ -85,7 +94,9 @@ struct lcrt_engine {
     bool admission_held; /* a job lost its cells; none gets a slot until one has ended */
     int32_t n_gap_steps; /* for how many steps active ids have had gaps; below 0: not to be closed */
 
-    lcrt_share *shares;      /* of the sequences that want rows, oldest first ... */
+    lcrt_turn turn;
+    uint64_t adapted;        /* the backend's set */
+    lcrt_share *shares;      /* of the sequences in turn that want rows, oldest first ... */
     lcrt_sequence **sharing; /* ... which are these */
     int32_t n_shares;
     int32_t n_streams; /* of these, decoding */
@@ -158,6 +169,17 @@ bool lcrt_engine_drop_drafts(lcrt_engine *engine);
 lcrt_status lcrt_engine_follow_draft(lcrt_engine *engine, lcrt_draw *draw, bool can_shift, int64_t now_ns);
 /* After all of them. */
 void lcrt_engine_settle_drafts(lcrt_engine *engine);
+
+/* engine-sets.c: which of the sets has the next pass. */
+/* Before a pass is composed: the turn goes on, or to the set that has waited longest. Not in the middle of making room
+ * for one, unless nobody is left. */
+void lcrt_engine_take_turn(lcrt_engine *engine, bool fresh);
+/* Whether a running job's rows may be in the next pass. */
+bool lcrt_engine_in_turn(const lcrt_engine *engine, const lcrt_sequence *sequence);
+/* The backend gets the set in turn. */
+lcrt_status lcrt_engine_adapt(lcrt_engine *engine);
+/* The set in turn has had a pass. */
+void lcrt_engine_note_pass(lcrt_engine *engine);
 
 /* engine-room.c: slots and cells. */
 int32_t lcrt_engine_held(const lcrt_engine *engine, const lcrt_sequence *sequence);

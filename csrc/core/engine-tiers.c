@@ -100,6 +100,7 @@ static lcrt_status take_out(lcrt_engine *engine, int32_t slot, const int32_t *to
     lcrt_state *state;
     lcrt_status status = lcrt_state_init(tokens, n, len, &state);
     if (status == LCRT_OK) {
+        state->set = engine->slots.slots[slot].set;
         status = backend->vtable->state_get(backend->self, id, false, state->data, len, &state->len);
         if (status == LCRT_OK) {
             status = lcrt_checkpoints_copy(&state->checkpoints, &engine->keeper.checkpoints[slot], n);
@@ -117,7 +118,7 @@ static lcrt_status take_out(lcrt_engine *engine, int32_t slot, const int32_t *to
  * the one that is there: then only what was sent counts. */
 static int32_t lost(const lcrt_engine *engine, int32_t slot, int32_t n_kept) {
     int32_t n = n_kept > 0 ? engine->slots.slots[slot].n_prompt : lcrt_slots_held(&engine->slots, slot);
-    int32_t n_common = lcrt_prefix_common(engine->slots.prefix, slot, false);
+    int32_t n_common = lcrt_slots_common(&engine->slots, slot);
     return n - (n_common > n_kept ? n_common : n_kept);
 }
 
@@ -133,8 +134,9 @@ void lcrt_engine_keep(lcrt_engine *engine, int32_t slot, int32_t n_kept) {
     if (tokens == NULL) {
         return;
     }
-    lcrt_prefix_read(engine->slots.prefix, slot, n, tokens);
-    if (!lcrt_tiers_has(tiers, tokens, n) && take_out(engine, slot, tokens, n, &state) == LCRT_OK) {
+    lcrt_slots_read(&engine->slots, slot, n, tokens);
+    uint64_t set = engine->slots.slots[slot].set;
+    if (!lcrt_tiers_has(tiers, set, tokens, n) && take_out(engine, slot, tokens, n, &state) == LCRT_OK) {
         lcrt_tiers_put(tiers, state, lcrt_engine_now(engine));
         publish(engine);
     }
@@ -147,7 +149,7 @@ int32_t lcrt_engine_stored(lcrt_engine *engine, lcrt_sequence *sequence, int32_t
     if (tiers == NULL || !sequence->cache) {
         return 0;
     }
-    lcrt_match match = lcrt_tiers_find(tiers, sequence->tokens, sequence->n_tokens - 1);
+    lcrt_match match = lcrt_tiers_find(tiers, sequence->set, sequence->tokens, sequence->n_tokens - 1);
     if (match.n - n_best < LOAD_MIN) {
         return 0;
     }
@@ -186,14 +188,14 @@ static lcrt_status put_in(lcrt_engine *engine, int32_t slot, const lcrt_state *s
 int32_t lcrt_engine_load(lcrt_engine *engine, lcrt_sequence *sequence) {
     lcrt_tiers *tiers = engine->keeper.tiers;
     int32_t slot = sequence->slot;
-    lcrt_match match = lcrt_tiers_find(tiers, sequence->tokens, sequence->n_tokens - 1);
+    lcrt_match match = lcrt_tiers_find(tiers, sequence->set, sequence->tokens, sequence->n_tokens - 1);
     if (match.item == NULL || match.tier != LCRT_TIER_HOST) {
         return 0;
     }
     const lcrt_state *state = lcrt_tiers_use(tiers, match.item, lcrt_engine_now(engine));
     lcrt_engine_free_idle(engine, state->n_tokens);
     /* Freeing cells may have put other states in, and this one out. */
-    match = lcrt_tiers_find(tiers, sequence->tokens, sequence->n_tokens - 1);
+    match = lcrt_tiers_find(tiers, sequence->set, sequence->tokens, sequence->n_tokens - 1);
     if (match.item == NULL || match.tier != LCRT_TIER_HOST) {
         return 0;
     }

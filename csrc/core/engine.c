@@ -16,7 +16,8 @@ static int32_t collect_shares(lcrt_engine *engine) {
     for (int32_t i = 0; i < engine->n_running; i++) {
         lcrt_sequence *sequence = engine->running[i];
         sequence->n_rows = 0;
-        int32_t n_rows = sequence->blocked ? 0 : lcrt_engine_wanted(engine, sequence);
+        bool waits = sequence->blocked || !lcrt_engine_in_turn(engine, sequence);
+        int32_t n_rows = waits ? 0 : lcrt_engine_wanted(engine, sequence);
         if (n_rows == 0) {
             continue;
         }
@@ -65,10 +66,13 @@ static void divide(lcrt_engine *engine, int32_t n_prompt_max) {
         .n_prompt = n_prompt_max,
         .n_free = lcrt_engine_free_cells(engine),
     };
+    if (engine->turn.n_streams > 0 && limits.n_prompt > limits.n_chunk) {
+        limits.n_prompt = limits.n_chunk; /* streams of other sets wait */
+    }
     bool both = engine->n_streams > 0 && engine->n_streams < engine->n_shares && n_prompt_max > 0;
     if (info->consecutive && both) {
         limits.n_decode = engine->prompts_last ? INT32_MAX : 0;
-        limits.n_prompt = engine->prompts_last ? 0 : n_prompt_max;
+        limits.n_prompt = engine->prompts_last ? 0 : limits.n_prompt;
     }
     lcrt_batch_divide(engine->shares, engine->n_shares, &limits);
     engine->n_prompt_rows = 0;
@@ -81,6 +85,7 @@ static void divide(lcrt_engine *engine, int32_t n_prompt_max) {
 
 /* Fills rows, in order of sequence ids. */
 static void compose(lcrt_engine *engine, int32_t n_prompt_max) {
+    lcrt_engine_take_turn(engine, n_prompt_max == INT32_MAX);
     int32_t n_wanted = collect_shares(engine);
     lcrt_engine_free_idle(engine, n_wanted);
     divide(engine, n_prompt_max);
@@ -92,7 +97,7 @@ static void compose(lcrt_engine *engine, int32_t n_prompt_max) {
             put_rows(engine, sequence);
         }
     }
-    if (engine->n_streams > 0 && engine->n_rows > 0) {
+    if (engine->n_streams + engine->turn.n_streams > 0 && engine->n_rows > 0) {
         /* Streams wait for this pass, so it is waited for and measured. */
         engine->rows[engine->n_rows - 1].output = true;
     }
@@ -118,8 +123,12 @@ static lcrt_status decode(lcrt_engine *engine) {
     if (engine->n_rows == 0) {
         return LCRT_ERR_FULL;
     }
+    lcrt_status status = lcrt_engine_adapt(engine);
+    if (status != LCRT_OK) {
+        return status;
+    }
     set_solo(engine);
-    lcrt_status status = engine->backend.vtable->decode(engine->backend.self, engine->rows, engine->n_rows);
+    status = engine->backend.vtable->decode(engine->backend.self, engine->rows, engine->n_rows);
     atomic_store(&engine->solo, false);
     if (status == LCRT_ERR_CANCELLED) {
         engine->backend.vtable->interrupt(engine->backend.self, false);
@@ -218,7 +227,7 @@ static bool is_small(const lcrt_engine *engine) {
 static void measure(lcrt_engine *engine, int64_t ns) {
     bool unsynced = !engine->rows[engine->n_rows - 1].output && engine->n_draws == 0;
     engine->prompts_last = engine->n_streams > 0 && engine->n_prompt_rows == engine->n_rows;
-    if (!unsynced && !engine->unsynced) {
+    if (!unsynced && !engine->unsynced && !engine->turn.changed) {
         int32_t n_decode = engine->n_rows - engine->n_prompt_rows;
         if (engine->n_prompt_rows == 0 || !is_small(engine)) {
             lcrt_pace_measure(&engine->pace, n_decode, engine->n_prompt_rows, ns);
@@ -284,6 +293,7 @@ static bool run_batch(lcrt_engine *engine) {
     }
     if (status == LCRT_OK) {
         collect_draws(engine, begin_ns);
+        lcrt_engine_note_pass(engine);
         measure(engine, lcrt_engine_now(engine) - begin_ns);
         lcrt_engine_take_checkpoints(engine);
     }

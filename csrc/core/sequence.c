@@ -40,6 +40,7 @@ static void copy_limits(lcrt_sequence *sequence, const lcrt_job *job, int32_t n_
     sequence->n_keep = job->n_keep;
     sequence->shift = job->shift;
     sequence->cache = job->cache;
+    sequence->set = job->set;
     sequence->ignore_eog = job->ignore_eog;
     sequence->special = job->special;
     sequence->n_top = job->n_logprobs;

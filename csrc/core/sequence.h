@@ -29,6 +29,7 @@ typedef struct lcrt_sequence {
     int32_t n_ctx;
     int32_t n_keep;
     bool shift, cache, ignore_eog, special;
+    uint64_t set;
     int32_t n_top; /* alternatives per token; -1: no log-probabilities at all */
     lcrt_sampler *sampler;
     lcrt_guided guided;
@@ -40,6 +41,7 @@ typedef struct lcrt_sequence {
     uint64_t leader;   /* serial of the job whose prompt it waits for, 0: it does not wait */
     int32_t n_join;    /* ... until that one holds so many tokens */
     int32_t n_rows;    /* in the batch of this step */
+    int64_t served_ns; /* when its set had a pass, or it got its slot, whichever was later */
     bool blocked;      /* its output does not fit the event ring, so it gets no rows */
     bool started;      /* its prompt was computed once */
     bool start_due;    /* START is not in the event ring yet */

@@ -8,32 +8,100 @@
 lcrt_status lcrt_slots_init(lcrt_slots *slots, int32_t n) {
     memset(slots, 0, sizeof(*slots));
     slots->slots = calloc((size_t)n, sizeof(*slots->slots));
+    slots->sets = calloc((size_t)n, sizeof(*slots->sets));
     slots->by_id = calloc((size_t)n, sizeof(*slots->by_id));
     slots->n_shared = calloc((size_t)n, sizeof(*slots->n_shared));
-    bool made = slots->slots != NULL && slots->by_id != NULL && slots->n_shared != NULL &&
+    bool made = slots->slots != NULL && slots->sets != NULL && slots->by_id != NULL && slots->n_shared != NULL &&
                 lcrt_cells_init(&slots->cells, n) == LCRT_OK;
-    if (!made || lcrt_prefix_init(n, &slots->prefix) != LCRT_OK) {
+    if (!made || lcrt_prefix_init(n, &slots->sets[0].tree) != LCRT_OK) {
         lcrt_slots_free(slots);
         return LCRT_ERR_NO_MEMORY;
     }
     slots->n = n;
+    slots->n_sets = 1;
+    slots->sets[0].n_slots = n;
     for (int32_t i = 0; i < n; i++) {
         slots->slots[i].id = slots->by_id[i] = i;
+        slots->slots[i].tree = slots->sets[0].tree;
     }
     return LCRT_OK;
 }
 
 void lcrt_slots_free(lcrt_slots *slots) {
-    lcrt_prefix_free(slots->prefix);
+    for (int32_t i = 0; i < slots->n_sets; i++) {
+        lcrt_prefix_free(slots->sets[i].tree);
+    }
     lcrt_cells_free(&slots->cells);
     free(slots->slots);
+    free(slots->sets);
     free(slots->by_id);
     free(slots->n_shared);
     memset(slots, 0, sizeof(*slots));
 }
 
 int32_t lcrt_slots_held(const lcrt_slots *slots, int32_t slot) {
-    return lcrt_prefix_length(slots->prefix, slot);
+    return lcrt_prefix_length(slots->slots[slot].tree, slot);
+}
+
+void lcrt_slots_read(const lcrt_slots *slots, int32_t slot, int32_t n, int32_t *out) {
+    lcrt_prefix_read(slots->slots[slot].tree, slot, n, out);
+}
+
+int32_t lcrt_slots_common(const lcrt_slots *slots, int32_t slot) {
+    return lcrt_prefix_common(slots->slots[slot].tree, slot, false);
+}
+
+static lcrt_slots_set *find_set(const lcrt_slots *slots, uint64_t set) {
+    for (int32_t i = 0; i < slots->n_sets; i++) {
+        if (slots->sets[i].set == set) {
+            return &slots->sets[i];
+        }
+    }
+    return NULL;
+}
+
+void lcrt_slots_look_up(lcrt_slots *slots, uint64_t set, const int32_t *tokens, int32_t n_tokens) {
+    const lcrt_slots_set *found = find_set(slots, set);
+    if (found != NULL) {
+        lcrt_prefix_slots(found->tree, tokens, n_tokens, slots->n_shared);
+    } else {
+        memset(slots->n_shared, 0, (size_t)slots->n * sizeof(*slots->n_shared));
+    }
+}
+
+/* One slot less; a set without slots is forgotten. */
+static void leave_set(lcrt_slots *slots, lcrt_slots_set *old) {
+    if (--old->n_slots == 0) {
+        lcrt_prefix_free(old->tree);
+        *old = slots->sets[--slots->n_sets];
+    }
+}
+
+lcrt_status lcrt_slots_adapt(lcrt_slots *slots, int32_t slot, uint64_t set) {
+    lcrt_slot *own = &slots->slots[slot];
+    if (own->set == set) {
+        return LCRT_OK;
+    }
+    lcrt_slots_set *old = find_set(slots, own->set);
+    lcrt_slots_set *new = find_set(slots, set);
+    if (new == NULL && old->n_slots == 1) {
+        own->set = old->set = set; /* its tree is empty */
+        return LCRT_OK;
+    }
+    if (new == NULL) {
+        new = &slots->sets[slots->n_sets];
+        *new = (lcrt_slots_set){.set = set};
+        lcrt_status status = lcrt_prefix_init(slots->n, &new->tree);
+        if (status != LCRT_OK) {
+            return status;
+        }
+        slots->n_sets++;
+    }
+    new->n_slots++;
+    own->set = set;
+    own->tree = new->tree;
+    leave_set(slots, old);
+    return LCRT_OK;
 }
 
 void lcrt_slots_claim(lcrt_slots *slots, int32_t slot, bool closed) {
@@ -49,7 +117,7 @@ void lcrt_slots_release(lcrt_slots *slots, int32_t slot, int64_t now_ns) {
 }
 
 lcrt_status lcrt_slots_add(lcrt_slots *slots, int32_t slot, const int32_t *tokens, int32_t n_tokens) {
-    lcrt_status status = lcrt_prefix_add(slots->prefix, slot, tokens, n_tokens);
+    lcrt_status status = lcrt_prefix_add(slots->slots[slot].tree, slot, tokens, n_tokens);
     if (status == LCRT_OK) {
         lcrt_cells_grow(&slots->cells, slot, n_tokens);
     }
@@ -57,7 +125,7 @@ lcrt_status lcrt_slots_add(lcrt_slots *slots, int32_t slot, const int32_t *token
 }
 
 void lcrt_slots_share(lcrt_slots *slots, int32_t src, int32_t dst, int32_t n, bool common) {
-    lcrt_prefix_copy(slots->prefix, dst, src, n);
+    lcrt_prefix_copy(slots->slots[dst].tree, dst, src, n);
     if (common) {
         lcrt_cells_share(&slots->cells, src, dst, n);
     } else {
@@ -65,14 +133,9 @@ void lcrt_slots_share(lcrt_slots *slots, int32_t src, int32_t dst, int32_t n, bo
     }
 }
 
-void lcrt_slots_fill(lcrt_slots *slots, int32_t slot, int32_t entry, int32_t n) {
-    lcrt_prefix_copy(slots->prefix, slot, entry, n);
-    lcrt_cells_grow(&slots->cells, slot, n);
-}
-
 void lcrt_slots_trim(lcrt_slots *slots, int32_t slot, int32_t n) {
     lcrt_slot *own = &slots->slots[slot];
-    lcrt_prefix_trim(slots->prefix, slot, n);
+    lcrt_prefix_trim(own->tree, slot, n);
     lcrt_cells_trim(&slots->cells, slot, n);
     own->n_prompt = own->n_prompt < n ? own->n_prompt : n;
     if (n == 0) {
@@ -82,7 +145,7 @@ void lcrt_slots_trim(lcrt_slots *slots, int32_t slot, int32_t n) {
 }
 
 lcrt_status lcrt_slots_cut(lcrt_slots *slots, int32_t slot, int32_t p0, int32_t p1) {
-    lcrt_status status = lcrt_prefix_cut(slots->prefix, slot, p0, p1);
+    lcrt_status status = lcrt_prefix_cut(slots->slots[slot].tree, slot, p0, p1);
     if (status == LCRT_OK) {
         lcrt_cells_cut(&slots->cells, slot, p0, p1);
     }
@@ -91,7 +154,7 @@ lcrt_status lcrt_slots_cut(lcrt_slots *slots, int32_t slot, int32_t p0, int32_t 
 
 double lcrt_slots_value(const lcrt_slots *slots, int32_t slot, int32_t n_kept, int64_t now_ns) {
     const lcrt_slot *own = &slots->slots[slot];
-    int32_t n_common = lcrt_prefix_common(slots->prefix, slot, false);
+    int32_t n_common = lcrt_slots_common(slots, slot);
     n_kept = n_common > n_kept ? n_common : n_kept;
     int32_t n_held = lcrt_slots_held(slots, slot);
     lcrt_worth worth = {

@@ -1,6 +1,7 @@
 /* slots.h -- who owns which slot, what each holds, and their sequence ids.
  *
- * Engine thread only. A slot keeps its tokens when its job has ended, for later ones.
+ * Engine thread only. A slot keeps its tokens when its job has ended, for later ones. Each is in
+ * one set: slots of different sets have nothing in common, whatever their tokens are.
  * Slots and sequence ids are numbered 0 .. n - 1 and paired one to one; the pairing
  * changes when content moves. These functions keep the books; what they note has been
  * done in the backend by the caller. */
@@ -15,23 +16,33 @@
 #include "lcrt/prefix.h"
 
 typedef struct lcrt_slot {
-    int32_t id;       /* sequence id in the backend */
-    bool busy;        /* some job's */
-    bool active;      /* busy, and has content or rows in this step */
-    bool closed;      /* its job's content is for nobody else, and goes with it */
-    int32_t n_prompt; /* of what it holds, tokens that a client sent */
-    int32_t n_uses;   /* prompts that have found their beginning here */
-    int64_t used_ns;  /* clock when it was released */
-    uint64_t used;    /* order of release; 0: never, or its content is gone */
+    int32_t id;        /* sequence id in the backend */
+    uint64_t set;      /* its content was computed with */
+    lcrt_prefix *tree; /* what each slot of that set holds */
+    bool busy;         /* some job's */
+    bool active;       /* busy, and has content or rows in this step */
+    bool closed;       /* its job's content is for nobody else, and goes with it */
+    int32_t n_prompt;  /* of what it holds, tokens that a client sent */
+    int32_t n_uses;    /* prompts that have found their beginning here */
+    int64_t used_ns;   /* clock when it was released */
+    uint64_t used;     /* order of release; 0: never, or its content is gone */
 } lcrt_slot;
+
+/* Slots whose content was computed alike. */
+typedef struct lcrt_slots_set {
+    uint64_t set;
+    lcrt_prefix *tree; /* entries of slots of other sets are empty */
+    int32_t n_slots;
+} lcrt_slots_set;
 
 typedef struct lcrt_slots {
     int32_t n;
     lcrt_slot *slots;
-    int32_t *by_id;      /* slot of each id */
-    int32_t *n_shared;   /* of each slot, what the last look-up has found */
-    lcrt_prefix *prefix; /* what each slot holds */
-    lcrt_cells cells;    /* ... and where, if the pool is common */
+    lcrt_slots_set *sets; /* each has a slot, so there are at most n */
+    int32_t n_sets;
+    int32_t *by_id;    /* slot of each id */
+    int32_t *n_shared; /* of each slot, what the last look-up has found */
+    lcrt_cells cells;  /* where content is, if the pool is common */
     uint64_t tick;
 } lcrt_slots;
 
@@ -41,6 +52,18 @@ void lcrt_slots_free(lcrt_slots *slots);
 /* Tokens that a slot holds. */
 int32_t lcrt_slots_held(const lcrt_slots *slots, int32_t slot);
 
+/* The first n of them. */
+void lcrt_slots_read(const lcrt_slots *slots, int32_t slot, int32_t n, int32_t *out);
+
+/* How many of its first tokens some other slot has too. */
+int32_t lcrt_slots_common(const lcrt_slots *slots, int32_t slot);
+
+/* For each slot, how much of the beginning of tokens, computed with a set, it holds: in n_shared. */
+void lcrt_slots_look_up(lcrt_slots *slots, uint64_t set, const int32_t *tokens, int32_t n_tokens);
+
+/* An empty slot is in another set from now on. */
+lcrt_status lcrt_slots_adapt(lcrt_slots *slots, int32_t slot, uint64_t set);
+
 void lcrt_slots_claim(lcrt_slots *slots, int32_t slot, bool closed);
 void lcrt_slots_release(lcrt_slots *slots, int32_t slot, int64_t now_ns);
 
@@ -49,9 +72,6 @@ lcrt_status lcrt_slots_add(lcrt_slots *slots, int32_t slot, const int32_t *token
 
 /* dst, which was empty, holds the first n tokens of src; common: in the same cells. */
 void lcrt_slots_share(lcrt_slots *slots, int32_t src, int32_t dst, int32_t n, bool common);
-
-/* An empty slot holds the first n tokens of an entry of the tree, in cells of its own. */
-void lcrt_slots_fill(lcrt_slots *slots, int32_t slot, int32_t entry, int32_t n);
 
 /* A slot holds no more than its first n tokens. */
 void lcrt_slots_trim(lcrt_slots *slots, int32_t slot, int32_t n);

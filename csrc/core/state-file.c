@@ -11,7 +11,7 @@
 
 #include "checksum.h"
 
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION 2
 /* Sizes that no state has; a head that claims more is damaged. */
 #define TOKENS_MAX (1 << 28)
 #define CHECKPOINTS_MAX (1 << 16)
@@ -25,6 +25,7 @@ typedef struct head_record {
     uint32_t format;
     uint32_t byte_order;
     lcrt_state_key key;
+    uint64_t set;
     int32_t n_tokens;
     int32_t n_checkpoints;
     uint64_t len; /* of the whole content */
@@ -97,6 +98,7 @@ static head_record head_of(const lcrt_state_key *key, const lcrt_state *state, c
     head.format = FORMAT_VERSION;
     head.byte_order = 0x01020304;
     head.key = *key;
+    head.set = state->set;
     head.n_tokens = state->n_tokens;
     head.n_checkpoints = state->checkpoints.n;
     head.len = state->len;
@@ -273,6 +275,7 @@ lcrt_status lcrt_state_file_peek(int folder, const char *name, lcrt_state_head *
             stops[i] = (int32_t)in.records[i].n_tokens;
         }
         *out = (lcrt_state_head){.key = in.head.key,
+                                 .set = in.head.set,
                                  .tokens = in.tokens,
                                  .n_tokens = in.head.n_tokens,
                                  .stops = stops,
@@ -311,6 +314,7 @@ static lcrt_status read_content(state_reader *in, lcrt_state **out) {
     if (status != LCRT_OK) {
         return status;
     }
+    state->set = in->head.set;
     status = get(in->fd, state->data, state->len);
     if (status == LCRT_OK) {
         lcrt_checksum_add(&in->sum, state->data, state->len);

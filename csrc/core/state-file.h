@@ -17,13 +17,14 @@
 /* What a state depends on, as checksums of texts. */
 typedef struct lcrt_state_key {
     uint64_t version; /* of this program and its backend: another one's files are of no use to anybody */
-    uint64_t model;   /* weights and adapters */
+    uint64_t model;   /* weights, and the backend's own adapters */
     uint64_t setup;   /* types and sizes of the cache */
 } lcrt_state_key;
 
 /* What the head says. */
 typedef struct lcrt_state_head {
     lcrt_state_key key;
+    uint64_t set;
     int32_t *tokens; /* the caller's to free */
     int32_t n_tokens;
     int32_t *stops; /* lengths that the state can be cut to, ascending; the caller's to free */

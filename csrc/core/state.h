@@ -49,6 +49,7 @@ size_t lcrt_checkpoints_len(const lcrt_checkpoints *list);
 void lcrt_checkpoints_thin(lcrt_checkpoints *list, int32_t n_max);
 
 typedef struct lcrt_state {
+    uint64_t set; /* of changes of the weights that it was computed with; 0 unless told otherwise */
     int32_t *tokens;
     int32_t n_tokens;
     uint8_t *data; /* the whole content */

@@ -24,24 +24,81 @@ static int32_t copy_stops(const lcrt_tiers *tiers, lcrt_item *item, const int32_
     return n;
 }
 
-static void unstore(lcrt_tiers *tiers, lcrt_item *item, int32_t n_stops) {
-    for (int32_t i = 0; i < n_stops; i++) {
-        lcrt_prefix_remove(tiers->tree, item->stops[i].entry);
+tiers_book *lcrt_tiers_book(const lcrt_tiers *tiers, uint64_t set) {
+    tiers_book *book = tiers->books;
+    while (book != NULL && book->set != set) {
+        book = book->next;
+    }
+    return book;
+}
+
+static void free_book(tiers_book *book) {
+    lcrt_prefix_free(book->tree);
+    free(book);
+}
+
+void lcrt_tiers_free_books(lcrt_tiers *tiers) {
+    while (tiers->books != NULL) {
+        tiers_book *book = tiers->books;
+        tiers->books = book->next;
+        free_book(book);
     }
 }
 
-lcrt_item *lcrt_tiers_add(lcrt_tiers *tiers, const int32_t *tokens, int32_t n_tokens, const int32_t *stops,
-                          int32_t n_stops) {
+/* The book of a set, with one item more. NULL without memory. */
+static tiers_book *enter_book(lcrt_tiers *tiers, uint64_t set) {
+    tiers_book *book = lcrt_tiers_book(tiers, set);
+    if (book == NULL) {
+        book = calloc(1, sizeof(*book));
+        if (book == NULL || lcrt_prefix_init(0, &book->tree) != LCRT_OK) {
+            free(book);
+            return NULL;
+        }
+        book->set = set;
+        book->next = tiers->books;
+        tiers->books = book;
+    }
+    book->n_items++;
+    return book;
+}
+
+/* The book has one item less, and goes with the last one. */
+static void leave_book(lcrt_tiers *tiers, tiers_book *book) {
+    if (--book->n_items > 0) {
+        return;
+    }
+    tiers_book **at = &tiers->books;
+    while (*at != book) {
+        at = &(*at)->next;
+    }
+    *at = book->next;
+    free_book(book);
+}
+
+static void unstore(lcrt_tiers *tiers, lcrt_item *item, int32_t n_stops) {
+    for (int32_t i = 0; i < n_stops; i++) {
+        lcrt_prefix_remove(item->book->tree, item->stops[i].entry);
+    }
+    leave_book(tiers, item->book);
+    item->book = NULL;
+}
+
+lcrt_item *lcrt_tiers_add(lcrt_tiers *tiers, uint64_t set, const int32_t *tokens, int32_t n_tokens,
+                          const int32_t *stops, int32_t n_stops) {
     lcrt_item *item = calloc(1, sizeof(*item) + ((size_t)n_stops + 1) * sizeof(item->stops[0]));
-    if (item == NULL) {
+    tiers_book *book = item != NULL ? enter_book(tiers, set) : NULL;
+    if (book == NULL) {
+        free(item);
         return NULL;
     }
+    item->book = book;
+    item->set = set;
     item->n_tokens = n_tokens;
     item->n_stops = copy_stops(tiers, item, stops, n_stops);
     for (int32_t i = 0; i < item->n_stops; i++) {
         tiers_stop *stop = &item->stops[i];
         stop->item = item;
-        if (lcrt_prefix_store(tiers->tree, tokens, stop->n, stop, &stop->entry) != LCRT_OK) {
+        if (lcrt_prefix_store(book->tree, tokens, stop->n, stop, &stop->entry) != LCRT_OK) {
             unstore(tiers, item, i);
             free(item);
             return NULL;
@@ -132,16 +189,17 @@ static bool covers(const lcrt_tiers *tiers, const lcrt_item *later, int32_t n) {
 /* Items all of whose tokens another one begins with, and which it can be cut to; up to MATCHES_MAX. */
 static int32_t find_earlier(const lcrt_tiers *tiers, const lcrt_item *item, lcrt_item **out) {
     lcrt_prefix_match matches[MATCHES_MAX];
+    lcrt_prefix *tree = item->book->tree;
     int32_t *tokens = malloc((size_t)item->n_tokens * sizeof(*tokens));
     if (tokens == NULL) {
         return 0;
     }
-    lcrt_prefix_read(tiers->tree, item->stops[item->n_stops - 1].entry, item->n_tokens, tokens);
-    int32_t n = lcrt_prefix_list(tiers->tree, tokens, item->n_tokens - 1, matches, MATCHES_MAX);
+    lcrt_prefix_read(tree, item->stops[item->n_stops - 1].entry, item->n_tokens, tokens);
+    int32_t n = lcrt_prefix_list(tree, tokens, item->n_tokens - 1, matches, MATCHES_MAX);
     int32_t n_found = 0;
     free(tokens);
     for (int32_t i = 0; i < n; i++) {
-        const tiers_stop *stop = lcrt_prefix_data(tiers->tree, matches[i].entry);
+        const tiers_stop *stop = lcrt_prefix_data(tree, matches[i].entry);
         bool whole = stop->n == stop->item->n_tokens && matches[i].n_shared == stop->n;
         if (stop->item != item && whole && stop->item->task == NULL && covers(tiers, item, stop->n)) {
             out[n_found++] = stop->item;
@@ -165,7 +223,7 @@ void lcrt_tiers_drop_earlier(lcrt_tiers *tiers, const lcrt_item *item, bool file
 double lcrt_tiers_value(const lcrt_tiers *tiers, const lcrt_item *item, int64_t now_ns) {
     lcrt_worth worth = {.n_saved = item->n_tokens, .n_uses = item->n_uses, .age_ns = now_ns - item->used_ns};
     if (tiers->can_trim) {
-        worth.n_saved -= lcrt_prefix_common(tiers->tree, item->stops[item->n_stops - 1].entry, true);
+        worth.n_saved -= lcrt_prefix_common(item->book->tree, item->stops[item->n_stops - 1].entry, true);
     }
     return lcrt_value(&worth) / (double)(item->len + 1);
 }

@@ -12,8 +12,18 @@ typedef struct tiers_stop {
     int32_t n;
 } tiers_stop;
 
+/* The tree of one set. */
+typedef struct tiers_book {
+    struct tiers_book *next;
+    uint64_t set;
+    lcrt_prefix *tree;
+    int32_t n_items;
+} tiers_book;
+
 struct lcrt_item {
     lcrt_item *next, **link;
+    tiers_book *book; /* NULL: out of it */
+    uint64_t set;
     lcrt_state *state; /* NULL: on disk only */
     int64_t len;       /* of the state */
     int64_t file_len;
@@ -31,7 +41,7 @@ struct lcrt_item {
 };
 
 struct lcrt_tiers {
-    lcrt_prefix *tree;
+    tiers_book *books; /* each has items */
     bool can_trim;
     bool closed;
     int64_t ram_max;
@@ -42,9 +52,15 @@ struct lcrt_tiers {
     lcrt_tiers_stats stats;
 };
 
+/* NULL when nothing of a set is stored. */
+tiers_book *lcrt_tiers_book(const lcrt_tiers *tiers, uint64_t set);
+
+/* Without the items. */
+void lcrt_tiers_free_books(lcrt_tiers *tiers);
+
 /* An item of these tokens that can be cut to stops and has nothing yet. NULL without memory. */
-lcrt_item *lcrt_tiers_add(lcrt_tiers *tiers, const int32_t *tokens, int32_t n_tokens, const int32_t *stops,
-                          int32_t n_stops);
+lcrt_item *lcrt_tiers_add(lcrt_tiers *tiers, uint64_t set, const int32_t *tokens, int32_t n_tokens,
+                          const int32_t *stops, int32_t n_stops);
 
 /* Out of the book, and its file away. */
 void lcrt_tiers_remove(lcrt_tiers *tiers, lcrt_item *item);

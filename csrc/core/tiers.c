@@ -19,7 +19,7 @@ typedef struct tiers_scan {
 static void found(void *data, const char *name, lcrt_state_head *head, int64_t age_ns) {
     const tiers_scan *scan = data;
     lcrt_tiers *tiers = scan->tiers;
-    lcrt_item *item = lcrt_tiers_add(tiers, head->tokens, head->n_tokens, head->stops, head->n_stops);
+    lcrt_item *item = lcrt_tiers_add(tiers, head->set, head->tokens, head->n_tokens, head->stops, head->n_stops);
     free(head->tokens);
     free(head->stops);
     if (item != NULL) {
@@ -35,8 +35,7 @@ static void found(void *data, const char *name, lcrt_state_head *head, int64_t a
 lcrt_status lcrt_tiers_init(const lcrt_tiers_params *params, int64_t now_ns, lcrt_tiers **out,
                             lcrt_status *disk_status) {
     lcrt_tiers *tiers = calloc(1, sizeof(*tiers));
-    if (tiers == NULL || lcrt_prefix_init(0, &tiers->tree) != LCRT_OK) {
-        free(tiers);
+    if (tiers == NULL) {
         return LCRT_ERR_NO_MEMORY;
     }
     tiers->can_trim = params->can_trim;
@@ -67,22 +66,26 @@ void lcrt_tiers_free(lcrt_tiers *tiers) {
         item = next;
     }
     lcrt_disk_free(tiers->disk);
-    lcrt_prefix_free(tiers->tree);
+    lcrt_tiers_free_books(tiers);
     free(tiers);
 }
 
-lcrt_match lcrt_tiers_find(lcrt_tiers *tiers, const int32_t *tokens, int32_t n_tokens) {
+lcrt_match lcrt_tiers_find(lcrt_tiers *tiers, uint64_t set, const int32_t *tokens, int32_t n_tokens) {
     lcrt_match best = {.tier = LCRT_TIER_HOST};
     lcrt_prefix_match matches[MATCHES_MAX];
-    int32_t n = n_tokens > 0 ? lcrt_prefix_list(tiers->tree, tokens, n_tokens, matches, MATCHES_MAX) : 0;
+    const tiers_book *book = lcrt_tiers_book(tiers, set);
+    if (book == NULL || n_tokens <= 0) {
+        return best;
+    }
+    int32_t n = lcrt_prefix_list(book->tree, tokens, n_tokens, matches, MATCHES_MAX);
     if (n == MATCHES_MAX && !tiers->can_trim) {
         /* Many that share more than they can be cut to may hide the one that does. */
         n--;
-        matches[n].entry = lcrt_prefix_find(tiers->tree, tokens, n_tokens, true, &matches[n].n_shared);
+        matches[n].entry = lcrt_prefix_find(book->tree, tokens, n_tokens, true, &matches[n].n_shared);
         n += matches[n].entry >= 0;
     }
     for (int32_t i = 0; i < n; i++) {
-        const tiers_stop *stop = lcrt_prefix_data(tiers->tree, matches[i].entry);
+        const tiers_stop *stop = lcrt_prefix_data(book->tree, matches[i].entry);
         int32_t n_usable = tiers->can_trim || matches[i].n_shared == stop->n ? matches[i].n_shared : 0;
         bool nearer = n_usable == best.n && best.tier == LCRT_TIER_DISK && stop->item->state != NULL;
         if (n_usable > best.n || (n_usable > 0 && nearer)) {
@@ -94,8 +97,8 @@ lcrt_match lcrt_tiers_find(lcrt_tiers *tiers, const int32_t *tokens, int32_t n_t
     return best;
 }
 
-bool lcrt_tiers_has(lcrt_tiers *tiers, const int32_t *tokens, int32_t n_tokens) {
-    return lcrt_tiers_find(tiers, tokens, n_tokens).n == n_tokens;
+bool lcrt_tiers_has(lcrt_tiers *tiers, uint64_t set, const int32_t *tokens, int32_t n_tokens) {
+    return lcrt_tiers_find(tiers, set, tokens, n_tokens).n == n_tokens;
 }
 
 /* An item's state is on disk now. */
@@ -131,7 +134,7 @@ static lcrt_item *add(lcrt_tiers *tiers, lcrt_state *state) {
     for (int32_t i = 0; i < n_stops; i++) {
         stops[i] = state->checkpoints.items[i]->n_tokens;
     }
-    lcrt_item *item = lcrt_tiers_add(tiers, state->tokens, state->n_tokens, stops, n_stops);
+    lcrt_item *item = lcrt_tiers_add(tiers, state->set, state->tokens, state->n_tokens, stops, n_stops);
     free(stops);
     return item;
 }
@@ -209,7 +212,7 @@ static bool as_told(const lcrt_item *item, const lcrt_state *state) {
             return false;
         }
     }
-    return state->n_tokens == item->n_tokens;
+    return state->n_tokens == item->n_tokens && state->set == item->set;
 }
 
 /* A file has been read, or could not be. */

@@ -1,6 +1,6 @@
 /* tiers.h -- states of sequences that are no longer in the backend: in host memory, or as files.
  *
- * A book of states under their tokens. What host memory has no room for goes to disk when there is one,
+ * A book of states under their tokens, for each set of changes of the weights one that knows nothing of the others. What host memory has no room for goes to disk when there is one,
  * else it is forgotten, the least valuable first. States come back to host memory before they are used.
  *
  * The engine thread calls everything. Files are written and read by the disk's own thread; settle takes
@@ -46,11 +46,11 @@ lcrt_status lcrt_tiers_init(const lcrt_tiers_params *params, int64_t now_ns, lcr
 /* Forgets what is in host memory. NULL is fine. */
 void lcrt_tiers_free(lcrt_tiers *tiers);
 
-/* The state that spares most of tokens; of equals, one in host memory. */
-lcrt_match lcrt_tiers_find(lcrt_tiers *tiers, const int32_t *tokens, int32_t n_tokens);
+/* The state of a set that spares most of tokens; of equals, one in host memory. */
+lcrt_match lcrt_tiers_find(lcrt_tiers *tiers, uint64_t set, const int32_t *tokens, int32_t n_tokens);
 
 /* Whether a state of exactly these tokens, or one that can be cut to them, is in the book. */
-bool lcrt_tiers_has(lcrt_tiers *tiers, const int32_t *tokens, int32_t n_tokens);
+bool lcrt_tiers_has(lcrt_tiers *tiers, uint64_t set, const int32_t *tokens, int32_t n_tokens);
 
 /* Whether there is room anywhere for so many bytes; what is stored now can go. */
 bool lcrt_tiers_takes(const lcrt_tiers *tiers, size_t len);

@@ -13,21 +13,23 @@ static void fill_hash(const lcrt_fake_params *params, uint64_t hash, float *out)
 }
 
 /* The one token that comes next. */
-static int32_t next_token(const lcrt_fake_params *params, int32_t token, int32_t pos) {
+static int32_t next_token(const lcrt_fake_params *params, uint64_t set, int32_t token, int32_t pos) {
+    int32_t stride = 1 + (int32_t)(set % 5);
     if (params->mode == LCRT_FAKE_SCRIPT) {
         return params->script[pos % params->n_script];
     }
     if (token >= LCRT_FAKE_A && token < LCRT_FAKE_SPACE) {
-        return token + 1 < LCRT_FAKE_SPACE ? token + 1 : LCRT_FAKE_EOG;
+        return token + stride < LCRT_FAKE_SPACE ? token + stride : LCRT_FAKE_EOG;
     }
     return token;
 }
 
-void lcrt_fake_logits(const lcrt_fake_params *params, const int32_t *tokens, int32_t n_tokens, float *out) {
+void lcrt_fake_logits(const lcrt_fake_params *params, uint64_t set, const int32_t *tokens, int32_t n_tokens,
+                      float *out) {
     uint64_t hash = 0;
     int32_t n_last = params->n_window > 0 && params->n_window < n_tokens ? params->n_window : n_tokens;
     for (int32_t i = n_tokens - n_last; i < n_tokens; i++) {
-        hash = fake_hash(hash, tokens[i]);
+        hash = fake_hash_in(set, hash, tokens[i]);
     }
     if (params->mode == LCRT_FAKE_HASH) {
         fill_hash(params, hash, out);
@@ -36,7 +38,7 @@ void lcrt_fake_logits(const lcrt_fake_params *params, const int32_t *tokens, int
     for (int32_t t = 0; t < params->n_vocab; t++) {
         out[t] = FAKE_FLOOR;
     }
-    out[next_token(params, tokens[n_tokens - 1], n_tokens - 1)] = FAKE_PEAK;
+    out[next_token(params, set, tokens[n_tokens - 1], n_tokens - 1)] = FAKE_PEAK;
 }
 
 /* The hash of the last tokens that count. */
@@ -47,7 +49,7 @@ static uint64_t hash_of(const fake_backend *fake, const fake_seq *own) {
     }
     uint64_t hash = 0;
     for (int32_t i = own->n_cells - n_window; i < own->n_cells; i++) {
-        hash = fake_hash(hash, own->cells[i].token);
+        hash = fake_hash_in(own->cells[i].set, hash, own->cells[i].token);
     }
     return hash;
 }
@@ -64,7 +66,7 @@ static void put_logits(fake_backend *fake, int32_t output, int32_t seq) {
     if (fake->peaks[output] >= 0) {
         out[fake->peaks[output]] = FAKE_FLOOR;
     }
-    fake->peaks[output] = next_token(&fake->params, last->token, last->pos);
+    fake->peaks[output] = next_token(&fake->params, last->set, last->token, last->pos);
     out[fake->peaks[output]] = FAKE_PEAK;
 }
 
@@ -146,6 +148,21 @@ static void compute(fake_backend *fake, const lcrt_row *rows, int32_t n_rows) {
         }
     }
     fake->n_rows = n_rows;
+}
+
+static lcrt_status fake_adapt(void *self, uint64_t set) {
+    fake_backend *fake = self;
+    if (set != 0 && set > fake->params.n_sets) {
+        return LCRT_ERR_INVALID;
+    }
+    if (set != fake->cells.set) {
+        fake->cells.set = set;
+        pthread_mutex_lock(&fake->mutex);
+        fake->stats.n_adapts++;
+        pthread_mutex_unlock(&fake->mutex);
+        (void)spend(fake, fake->params.adapt_ns);
+    }
+    return LCRT_OK;
 }
 
 static lcrt_status fake_decode(void *self, const lcrt_row *rows, int32_t n_rows) {
@@ -272,6 +289,7 @@ static void fake_interrupt(void *self, bool on) {
 }
 
 const lcrt_backend_vtable fake_vtable = {
+    .adapt = fake_adapt,
     .decode = fake_decode,
     .logits = fake_logits,
     .trim = fake_trim,

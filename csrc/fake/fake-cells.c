@@ -10,6 +10,10 @@ uint64_t fake_hash(uint64_t before, int32_t token) {
     return x ^ (x >> 31);
 }
 
+uint64_t fake_hash_in(uint64_t set, uint64_t before, int32_t token) {
+    return fake_hash(before + set * 0xD6E8FEB86659FD93u, token);
+}
+
 lcrt_status fake_cells_init(fake_cells *cells, int32_t n_seqs, int32_t n_ctx_seq, bool unified) {
     memset(cells, 0, sizeof(*cells));
     cells->seqs = calloc((size_t)n_seqs, sizeof(*cells->seqs));
@@ -77,7 +81,8 @@ bool fake_cells_fits(fake_cells *cells, int32_t seq, int32_t pos, int32_t n_befo
     }
     const fake_seq *own = &cells->seqs[seq];
     bool hole = own->n_cells > 0 && own->cells[own->n_cells - 1].pos != own->n_cells - 1;
-    if (hole || pos != own->n_cells + n_before || pos >= cells->n_ctx_seq) {
+    bool foreign = own->n_cells > 0 && own->cells[own->n_cells - 1].set != cells->set;
+    if (hole || foreign || pos != own->n_cells + n_before || pos >= cells->n_ctx_seq) {
         fault(cells);
         return false;
     }
@@ -87,8 +92,11 @@ bool fake_cells_fits(fake_cells *cells, int32_t seq, int32_t pos, int32_t n_befo
 void fake_cells_put(fake_cells *cells, int32_t seq, int32_t token) {
     fake_seq *own = &cells->seqs[seq];
     uint64_t before = own->n_cells > 0 ? own->cells[own->n_cells - 1].hash : 0;
-    own->cells[own->n_cells] =
-        (fake_cell){.pos = own->n_cells, .token = token, .place = take_place(cells), .hash = fake_hash(before, token)};
+    own->cells[own->n_cells] = (fake_cell){.pos = own->n_cells,
+                                           .token = token,
+                                           .place = take_place(cells),
+                                           .hash = fake_hash_in(cells->set, before, token),
+                                           .set = cells->set};
     own->n_cells++;
     own->n_seen = own->n_cells > own->n_seen ? own->n_cells : own->n_seen;
 }
@@ -96,7 +104,8 @@ void fake_cells_put(fake_cells *cells, int32_t seq, int32_t token) {
 /* After cells were taken out or renumbered; those before first are as they were. */
 static void rehash(fake_seq *own, int32_t first) {
     for (int32_t i = first; i < own->n_cells; i++) {
-        own->cells[i].hash = fake_hash(i > 0 ? own->cells[i - 1].hash : 0, own->cells[i].token);
+        uint64_t before = i > 0 ? own->cells[i - 1].hash : 0;
+        own->cells[i].hash = fake_hash_in(own->cells[i].set, before, own->cells[i].token);
     }
 }
 

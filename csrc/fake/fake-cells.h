@@ -16,7 +16,8 @@ typedef struct fake_cell {
     int32_t pos;
     int32_t token;
     int32_t place; /* in the pool; sequences that share a cell have the same */
-    uint64_t hash; /* of this and all tokens before it */
+    uint64_t hash; /* of this and all tokens before it, and of the set */
+    uint64_t set;  /* that it was computed with */
 } fake_cell;
 
 typedef struct fake_seq {
@@ -26,6 +27,7 @@ typedef struct fake_seq {
 } fake_seq;
 
 typedef struct fake_cells {
+    uint64_t set; /* of what is put from now on */
     fake_seq *seqs;
     int32_t n_seqs;
     int32_t n_ctx_seq;
@@ -41,10 +43,13 @@ typedef struct fake_cells {
 /* The hash of tokens, continued from that of the ones before (0: none). */
 uint64_t fake_hash(uint64_t before, int32_t token);
 
+/* The same where the token was computed with a set. */
+uint64_t fake_hash_in(uint64_t set, uint64_t before, int32_t token);
+
 lcrt_status fake_cells_init(fake_cells *cells, int32_t n_seqs, int32_t n_ctx_seq, bool unified);
 void fake_cells_free(fake_cells *cells);
 
-/* Whether a token may be put at a position: the next one, with no hole before it. */
+/* Whether a token may be put at a position: the next one, with no hole and nothing of another set before it. */
 bool fake_cells_fits(fake_cells *cells, int32_t seq, int32_t pos, int32_t n_before);
 void fake_cells_put(fake_cells *cells, int32_t seq, int32_t token);
 

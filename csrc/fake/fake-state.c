@@ -11,6 +11,7 @@ typedef struct state_record {
     int32_t magic;
     int32_t n_cells;
     uint64_t hash; /* of all tokens */
+    uint64_t set;
 } state_record;
 
 int32_t fake_cells_min(const fake_cells *cells, int32_t seq) {
@@ -32,6 +33,7 @@ void fake_cells_get(const fake_cells *cells, int32_t seq, bool part, uint8_t *ou
     const fake_seq *own = &cells->seqs[seq];
     state_record record = {.magic = part ? PART_MAGIC : WHOLE_MAGIC, .n_cells = own->n_cells};
     record.hash = own->n_cells > 0 ? own->cells[own->n_cells - 1].hash : 0;
+    record.set = own->n_cells > 0 ? own->cells[own->n_cells - 1].set : 0;
     memcpy(out, &record, sizeof(record));
     for (int32_t i = 0; i < own->n_cells && !part; i++) {
         memcpy(out + sizeof(record) + (size_t)i * sizeof(int32_t), &own->cells[i].token, sizeof(int32_t));
@@ -58,7 +60,7 @@ static lcrt_status set_whole(fake_cells *cells, int32_t seq, const state_record 
                              int64_t n_max) {
     uint64_t hash = 0;
     for (int32_t i = 0; i < record->n_cells; i++) {
-        hash = fake_hash(hash, token_at(data, i));
+        hash = fake_hash_in(record->set, hash, token_at(data, i));
     }
     if (hash != record->hash || record->n_cells > cells->n_ctx_seq) {
         return LCRT_ERR_FORMAT;
@@ -67,9 +69,12 @@ static lcrt_status set_whole(fake_cells *cells, int32_t seq, const state_record 
     if (status == LCRT_OK && n_max >= 0 && cells->n_used + record->n_cells > n_max) {
         status = LCRT_ERR_FULL;
     }
+    uint64_t set = cells->set;
+    cells->set = record->set;
     for (int32_t i = 0; i < record->n_cells && status == LCRT_OK; i++) {
         fake_cells_put(cells, seq, token_at(data, i));
     }
+    cells->set = set;
     return status;
 }
 

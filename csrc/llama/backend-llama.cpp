@@ -79,6 +79,11 @@ lcrt_status decode(void *self, const lcrt_row *rows, int32_t n_rows) {
         batch.seq_id = ctx->seq_id_pointers.data();
         batch.logits = ctx->outputs.data();
         const lcrt::hush hush;
+        std::unique_lock lock(ctx->model->adapters, std::defer_lock);
+        if (ctx->reserves) {
+            lock.lock();
+            ctx->reserves = false;
+        }
         switch (llama_decode(ctx->llama, batch)) {
         case 0:
             return LCRT_OK;
@@ -230,7 +235,8 @@ void free_context(void *self) {
 
 namespace lcrt {
 
-const lcrt_backend_vtable context_vtable = {decode,     logits,    trim,      shift, share,  move,      trim_min,
-                                            state_size, state_get, state_set, piece, is_eog, interrupt, free_context};
+const lcrt_backend_vtable context_vtable = {adapt,     decode, logits,   trim,       shift,
+                                            share,     move,   trim_min, state_size, state_get,
+                                            state_set, piece,  is_eog,   interrupt,  free_context};
 
 } // namespace lcrt

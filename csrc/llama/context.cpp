@@ -200,6 +200,8 @@ lcrt_status make(request req, lcrt_backend *out) {
     }
     params.abort_callback = should_abort;
     params.abort_callback_data = ctx.get();
+    ctx->set = ctx->sets[0] = std::make_shared<const lcrt::adapter_set>();
+    const std::lock_guard lock(req.model->adapters);
     if (status == LCRT_OK) {
         status = make_llama(req, params, ctx.get());
     }

@@ -2,8 +2,12 @@
 #ifndef LCRT_LLAMA_CONTEXT_HPP
 #define LCRT_LLAMA_CONTEXT_HPP
 
+#include <map>
+#include <memory>
+#include <mutex>
 #include <vector>
 
+#include "adapter.hpp"
 #include "internal.hpp"
 
 namespace lcrt {
@@ -46,6 +50,11 @@ struct context {
     std::vector<int8_t> outputs;
     int32_t n_rows = 0; /* of the last pass, 0 when it failed */
 
+    std::shared_ptr<const adapter_set> set; /* in force */
+    bool reserves = false;                  /* the next pass plans its memory anew */
+    std::mutex sets_mutex;                  /* for what is below */
+    std::map<uint64_t, std::shared_ptr<const adapter_set>> sets;
+
     context() = default;
     ~context();
     context(const context &) = delete;
@@ -53,6 +62,9 @@ struct context {
 };
 
 extern const lcrt_backend_vtable context_vtable;
+
+/* adapter.cpp: what is behind this name in backend.h. */
+lcrt_status adapt(void *self, uint64_t set);
 
 /* state.cpp: what is behind these names in backend.h, and what the memory can do. */
 int32_t trim_min(void *self, int32_t seq);

@@ -2,7 +2,6 @@
 #include "lcrt/embed.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -16,10 +15,9 @@ namespace {
 constexpr int32_t n_batch_host = 256;
 constexpr int32_t n_tile = 64;
 constexpr int32_t n_batch_device = 2048;
-constexpr int32_t n_seq_encoder = 256;  /* llama.cpp's own limit */
-constexpr int32_t n_seq_decoder = 64;   /* each costs a column of the mask and of the pooling only */
-constexpr int32_t n_seq_recurrent = 4;  /* each has a whole state */
-constexpr int32_t json_number_max = 17; /* "-1.17549435e-38" and a comma */
+constexpr int32_t n_seq_encoder = 256; /* llama.cpp's own limit */
+constexpr int32_t n_seq_decoder = 64;  /* each costs a column of the mask and of the pooling only */
+constexpr int32_t n_seq_recurrent = 4; /* each has a whole state */
 
 } // namespace
 
@@ -30,6 +28,7 @@ struct room {
     llama_context *llama = nullptr;
     lcrt::thread_pool threads;
     int32_t n_rows = 0;
+    bool reserves = true; /* the next pass plans its memory anew */
 
     room() = default;
     room(const room &) = delete;
@@ -53,6 +52,7 @@ struct lcrt_embedder {
     lcrt_embed_params params = {};
     lcrt_embed_info info = {};
     std::atomic<bool> interrupted{false};
+    std::shared_ptr<const lcrt::adapter_set> set = std::make_shared<const lcrt::adapter_set>();
     std::unique_ptr<room> full;       /* for passes of any length */
     std::unique_ptr<room> brief;      /* for those too short for flash attention; made when the first one comes */
     std::vector<llama_pos> positions; /* the columns of a batch */
@@ -129,6 +129,7 @@ void size_batch(lcrt_embedder *embedder, int32_t n_rows) {
 lcrt_status make_room(lcrt_embedder *embedder, int32_t n_rows, int8_t flash_attention, std::unique_ptr<room> *out,
                       failure fail) {
     const lcrt::attempt attempt;
+    const std::lock_guard lock(embedder->model->adapters);
     out->reset();
     auto made = std::make_unique<room>();
     made->llama = llama_init_from_model(embedder->model->llama, to_llama(embedder, n_rows, flash_attention));
@@ -136,6 +137,10 @@ lcrt_status make_room(lcrt_embedder *embedder, int32_t n_rows, int8_t flash_atte
         const std::string reason = attempt.reason();
         lcrt::set_error(fail.err, fail.cap, "%s", reason.empty() ? "no context for embeddings" : reason.c_str());
         return attempt.lines().find("alloc") != std::string::npos ? LCRT_ERR_NO_MEMORY : LCRT_ERR_UNSUPPORTED;
+    }
+    const lcrt_status status = embedder->set->apply(made->llama);
+    if (status != LCRT_OK) {
+        return status;
     }
     if (embedder->params.n_threads > 1) {
         (void)made->threads.start(made->llama, embedder->params.n_threads);
@@ -244,7 +249,8 @@ void fill(lcrt_embedder *embedder, const int32_t *lengths, int32_t n) {
     }
 }
 
-lcrt_status compute(lcrt_embedder *embedder, llama_context *llama, const int32_t *tokens, int32_t n_rows) {
+lcrt_status compute(lcrt_embedder *embedder, room *room, const int32_t *tokens, int32_t n_rows) {
+    llama_context *llama = room->llama;
     llama_batch batch = {};
     batch.n_tokens = n_rows;
     batch.token = const_cast<int32_t *>(tokens);
@@ -255,6 +261,11 @@ lcrt_status compute(lcrt_embedder *embedder, llama_context *llama, const int32_t
     llama_memory_t memory = llama_get_memory(llama);
     if (memory != nullptr) {
         llama_memory_clear(memory, false);
+    }
+    std::unique_lock lock(embedder->model->adapters, std::defer_lock);
+    if (room->reserves) {
+        lock.lock();
+        room->reserves = false;
     }
     lcrt::hush hush;
     const int32_t answer = memory != nullptr ? llama_decode(llama, batch) : llama_encode(llama, batch);
@@ -351,28 +362,34 @@ extern "C" lcrt_status lcrt_embed_run(lcrt_embedder *embedder, const int32_t *to
         lcrt_status status = room_for(embedder, n_rows, &room);
         if (status == LCRT_OK) {
             fill(embedder, lengths, n);
-            status = compute(embedder, room->llama, tokens, n_rows);
+            status = compute(embedder, room, tokens, n_rows);
         }
         return status == LCRT_OK ? take(room->llama, n, static_cast<size_t>(embedder->info.n_out), out) : status;
     });
 }
 
-extern "C" void lcrt_embed_interrupt(lcrt_embedder *embedder, bool on) {
-    embedder->interrupted.store(on, std::memory_order_relaxed);
+extern "C" lcrt_status lcrt_embed_adapt(lcrt_embedder *embedder, lcrt_adapter *const *adapters, const float *scales,
+                                        int32_t n) {
+    return lcrt::guarded([&] {
+        if (embedder == nullptr || n < 0 || (n > 0 && (adapters == nullptr || scales == nullptr))) {
+            return LCRT_ERR_INVALID;
+        }
+        auto set = std::make_shared<const lcrt::adapter_set>(adapters, scales, n);
+        if (!set->belongs_to(embedder->model)) {
+            return LCRT_ERR_INVALID;
+        }
+        lcrt_status status = LCRT_OK;
+        for (room *room : {embedder->full.get(), embedder->brief.get()}) {
+            if (room != nullptr && status == LCRT_OK) {
+                room->reserves = true;
+                status = set->apply(room->llama);
+            }
+        }
+        embedder->set.swap(set);
+        return status;
+    });
 }
 
-extern "C" int32_t lcrt_embed_json(const float *numbers, int32_t n, char *out, int32_t cap) {
-    const int64_t needed = 2 + int64_t{n} * json_number_max;
-    if (n < 0 || needed > INT32_MAX || cap < needed) {
-        return n < 0 || needed > INT32_MAX ? 0 : static_cast<int32_t>(-needed);
-    }
-    char *at = out;
-    *at++ = '[';
-    for (int32_t i = 0; i < n; i++) {
-        at = std::to_chars(at, at + json_number_max, numbers[i]).ptr;
-        *at++ = ',';
-    }
-    at -= n > 0 ? 1 : 0;
-    *at++ = ']';
-    return static_cast<int32_t>(at - out);
+extern "C" void lcrt_embed_interrupt(lcrt_embedder *embedder, bool on) {
+    embedder->interrupted.store(on, std::memory_order_relaxed);
 }

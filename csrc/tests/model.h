@@ -99,7 +99,7 @@ static inline void model_run_under(const lcrt_fake_params *fake, const lcrt_job 
             answer->n_shifts++;
             forces = false; /* a full context ends what is taken at once */
         }
-        lcrt_fake_logits(fake, held, n_held, logits);
+        lcrt_fake_logits(fake, job->set, held, n_held, logits);
         int32_t token = model_draw(&grammar, sampler, logits, forces);
         lcrt_sampler_accept(sampler, token);
         if (token == LCRT_FAKE_EOG && (!job->ignore_eog || params != NULL)) {

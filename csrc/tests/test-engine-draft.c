@@ -128,7 +128,7 @@ static void log_probabilities_are_those_of_each_row(void) {
     float logits[LCRT_FAKE_N_VOCAB];
     int32_t n = rig_tokens("hello", tokens);
     for (int32_t i = 0; i < 120; i++) {
-        lcrt_fake_logits(&rig->fake, tokens, n, logits);
+        lcrt_fake_logits(&rig->fake, 0, tokens, n, logits);
         double sum = 0;
         for (int32_t t = 0; t < LCRT_FAKE_N_VOCAB; t++) {
             sum += exp(logits[t]);

@@ -142,7 +142,7 @@ static void log_probabilities_are_those_of_the_model_and_nothing_is_forced(void)
     const int32_t held[] = {LCRT_FAKE_A, LCRT_FAKE_A + 'x' - 'a'};
     float logits[LCRT_FAKE_N_VOCAB];
     for (int32_t i = 0; i < 2; i++) {
-        lcrt_fake_logits(&rig->fake, held, i + 1, logits);
+        lcrt_fake_logits(&rig->fake, 0, held, i + 1, logits);
         float want = lcrt_logits_logprob(logits, LCRT_FAKE_N_VOCAB, held[1]);
         CHECK(rig->jobs[1].logprobs[2 * i].token == held[1] && rig->jobs[1].logprobs[2 * i].logprob == want);
         CHECK_INT(rig->jobs[1].logprobs[2 * i + 1].token, lcrt_logits_argmax(logits, LCRT_FAKE_N_VOCAB));

@@ -47,6 +47,8 @@ static void plan_backend(lcrt_rig *rig) {
     fake->step_ns = 1000000 * test_between(&seed, 0, 20);
     fake->row_ns = 100000 * test_between(&seed, 0, 20);
     fake->copy_ns = chance(50) ? 10000 * test_between(&seed, 0, 100) : 0;
+    fake->n_sets = chance(40) ? (uint64_t)test_between(&seed, 1, 3) : 0;
+    fake->adapt_ns = 1000000 * test_between(&seed, 0, 20);
     fake->fail_at = chance(20) ? test_between(&seed, 1, 400) : 0;
 }
 
@@ -104,6 +106,7 @@ static void plan_job(const lcrt_rig *rig, int32_t i) {
     job->n_keep = test_between(&seed, -1, 30);
     job->shift = chance(60);
     job->cache = chance(90);
+    job->set = (uint64_t)test_between(&seed, 0, (int32_t)rig->fake.n_sets);
     job->special = chance(30);
     job->ignore_eog = chance(20);
     job->n_logprobs = chance(30) ? test_between(&seed, 0, LCRT_TOP_MAX) : -1;

@@ -57,6 +57,7 @@ static lcrt_rig *open_any(uint64_t *random, int32_t round) {
     rig->fake.consecutive = !rig->fake.unified;
     rig->fake.can_trim = rig->fake.can_shift = kind == ANY;
     rig->fake.n_back = kind == WINDOW ? 8 : 0;
+    rig->fake.n_sets = 1;
     rig->params.n_slots = test_between(random, 1, 5);
     rig->params.cache = (lcrt_cache_params){.ram_len = test_between(random, 0, 2) * 8000,
                                             .disk_len = round % 2 == 0 ? 1 << 30 : 0,
@@ -71,6 +72,7 @@ static lcrt_rig *open_any(uint64_t *random, int32_t round) {
 static void submit_any(lcrt_rig *rig, uint64_t *random, uint64_t id, asked *one) {
     one->job = rig_job_default(id);
     one->job.max_tokens = test_between(random, 1, 20);
+    one->job.set = test_between(random, 0, 3) == 0;
     one->cancelled = test_between(random, 0, 9) == 0;
     int32_t n = test_between(random, 0, 4) * 70;
     letters(one->prompt, n, (uint64_t)test_between(random, 1, 2));

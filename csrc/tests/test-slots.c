@@ -247,7 +247,35 @@ static void random_gaps_close_and_nobody_loses_content(void) {
     end();
 }
 
+static void slots_of_different_sets_have_nothing_in_common(void) {
+    static const int32_t tokens[] = {1, 2, 3, 4};
+    begin(3);
+    REQUIRE(lcrt_slots_adapt(&slots, 1, 7) == LCRT_OK);
+    REQUIRE(lcrt_slots_adapt(&slots, 2, 9) == LCRT_OK);
+    CHECK_INT(slots.n_sets, 3);
+    for (int32_t i = 0; i < 2; i++) {
+        REQUIRE(lcrt_slots_add(&slots, i, tokens, 4) == LCRT_OK);
+    }
+    CHECK_INT(lcrt_slots_common(&slots, 0), 0);
+    lcrt_slots_look_up(&slots, 7, tokens, 3);
+    CHECK(slots.n_shared[0] == 0 && slots.n_shared[1] == 3 && slots.n_shared[2] == 0);
+    lcrt_slots_look_up(&slots, 8, tokens, 3);
+    CHECK(slots.n_shared[0] == 0 && slots.n_shared[1] == 0 && slots.n_shared[2] == 0);
+    REQUIRE(lcrt_slots_adapt(&slots, 2, 7) == LCRT_OK);
+    CHECK_INT(slots.n_sets, 2);
+    lcrt_slots_share(&slots, 1, 2, 2, true);
+    CHECK(lcrt_slots_common(&slots, 1) == 2 && lcrt_slots_held(&slots, 2) == 2 && lcrt_slots_held(&slots, 0) == 4);
+    lcrt_slots_trim(&slots, 1, 0);
+    lcrt_slots_trim(&slots, 2, 0);
+    REQUIRE(lcrt_slots_adapt(&slots, 1, 0) == LCRT_OK && lcrt_slots_adapt(&slots, 2, 5) == LCRT_OK);
+    CHECK(slots.n_sets == 2 && slots.slots[2].set == 5 && slots.slots[1].tree == slots.slots[0].tree);
+    lcrt_slots_look_up(&slots, 0, tokens, 4);
+    CHECK(slots.n_shared[0] == 4 && slots.n_shared[1] == 0);
+    end();
+}
+
 int main(void) {
+    RUN(slots_of_different_sets_have_nothing_in_common);
     RUN(the_least_valuable_slot_is_small_or_long_unused);
     RUN(content_that_another_slot_has_too_is_worth_nothing);
     RUN(the_loosest_slot_frees_cells_that_are_worth_least);

@@ -16,6 +16,7 @@ static lcrt_state *make(uint64_t seed, int32_t n, size_t len) {
     }
     lcrt_state *state;
     REQUIRE(lcrt_state_init(tokens, n, len, &state) == LCRT_OK);
+    state->set = test_random(&seed);
     for (size_t i = 0; i < len; i++) {
         state->data[i] = (uint8_t)test_random(&seed);
     }
@@ -29,7 +30,8 @@ static lcrt_state *make(uint64_t seed, int32_t n, size_t len) {
 }
 
 static bool same(const lcrt_state *a, const lcrt_state *b) {
-    bool equal = a->n_tokens == b->n_tokens && a->len == b->len && a->checkpoints.n == b->checkpoints.n &&
+    bool equal = a->set == b->set && a->n_tokens == b->n_tokens && a->len == b->len &&
+                 a->checkpoints.n == b->checkpoints.n &&
                  memcmp(a->tokens, b->tokens, (size_t)a->n_tokens * sizeof(int32_t)) == 0 &&
                  memcmp(a->data, b->data, a->len) == 0;
     for (int32_t i = 0; equal && i < a->checkpoints.n; i++) {

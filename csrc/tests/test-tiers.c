@@ -83,7 +83,7 @@ static void put(lcrt_tiers *tiers, int32_t first, int32_t n, int32_t same, int32
 static lcrt_match find(lcrt_tiers *tiers, int32_t first, int32_t n, int32_t same) {
     int32_t tokens[1000];
     fill(tokens, n, first, same);
-    return lcrt_tiers_find(tiers, tokens, n);
+    return lcrt_tiers_find(tiers, 0, tokens, n);
 }
 
 static void the_longest_beginning_is_found(void) {
@@ -119,10 +119,10 @@ static void a_stop_is_found_among_many_that_share_more(void) {
     }
     int32_t tokens[200];
     fill(tokens, 200, 1000, 50);
-    CHECK_INT(lcrt_tiers_find(tiers, tokens, 200).n, 100);
+    CHECK_INT(lcrt_tiers_find(tiers, 0, tokens, 200).n, 100);
     fill(tokens, 150, 0, 150);
     put(tiers, 0, 40, 40, 0);
-    CHECK_INT(lcrt_tiers_find(tiers, tokens, 150).n, 40);
+    CHECK_INT(lcrt_tiers_find(tiers, 0, tokens, 150).n, 40);
     lcrt_tiers_free(tiers);
 }
 
@@ -146,10 +146,10 @@ static void what_is_held_is_known(void) {
     lcrt_tiers *tiers = open_tiers(NULL, 1 << 20, true);
     int32_t tokens[100];
     fill(tokens, 100, 1000, 50);
-    CHECK(!lcrt_tiers_has(tiers, tokens, 100));
+    CHECK(!lcrt_tiers_has(tiers, 0, tokens, 100));
     put(tiers, 1000, 100, 50, 0);
-    CHECK(lcrt_tiers_has(tiers, tokens, 100));
-    CHECK(lcrt_tiers_has(tiers, tokens, 70));
+    CHECK(lcrt_tiers_has(tiers, 0, tokens, 100));
+    CHECK(lcrt_tiers_has(tiers, 0, tokens, 70));
     lcrt_tiers_free(tiers);
 }
 

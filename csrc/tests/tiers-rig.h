@@ -15,6 +15,7 @@ static inline lcrt_rig *open_rig(memory_kind kind, int32_t n_slots, int64_t ram_
     lcrt_rig *rig = rig_new_hash();
     rig->fake.can_trim = rig->fake.can_shift = kind == ANY;
     rig->fake.n_back = kind == WINDOW ? 8 : 0;
+    rig->fake.n_sets = 9;
     rig->params.n_slots = n_slots;
     rig->params.cache =
         (lcrt_cache_params){.ram_len = ram_len, .dir = folder.path, .version = "1", .model = "fake", .setup = "small"};

@@ -1,14 +1,16 @@
 /* adapter.h -- low-rank changes (LoRA) of a model's weights, from a GGUF of their own.
  *
- * Loaded once for a model and used by any number of contexts of it, each with its own set and scales.
- * Loading: as for models, one thread at a time. Implemented by csrc/llama. */
+ * Loaded once for a model and used by any number of contexts of it, in sets with a scale for each. Sets and
+ * embedders hold what they need of an adapter alive. Any thread. Implemented by csrc/llama. */
 #ifndef LCRT_ADAPTER_H
 #define LCRT_ADAPTER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "lcrt/backend.h"
+#include "lcrt/embed.h"
 #include "lcrt/model.h"
 #include "lcrt/status.h"
 
@@ -16,17 +18,30 @@
 extern "C" {
 #endif
 
-/* Lives as long as its model. */
 typedef struct lcrt_adapter lcrt_adapter;
 
 /* LCRT_ERR_FORMAT for a file that is no adapter of this model; a message for a person is in err. */
 lcrt_status lcrt_adapter_load(lcrt_model *model, const char *path, lcrt_adapter **out, char *err, size_t err_cap);
 
-/* The set that every pass of a backend of csrc/llama applies from now on, with a scale for each; n = 0: none. Between
- * passes, on the thread that runs them. What the context holds was computed with the old set: the caller
- * forgets it, or never continues it. A change costs about a pass, the same set again nothing. */
-lcrt_status lcrt_backend_llama_adapt(const lcrt_backend *backend, lcrt_adapter *const *adapters, const float *scales,
-                                     int32_t n);
+/* Freed when no set has it any more. NULL is fine. */
+void lcrt_adapter_free(lcrt_adapter *adapter);
+
+/* Bytes of its weights. */
+uint64_t lcrt_adapter_size(const lcrt_adapter *adapter);
+
+/* Whether some set has it. */
+bool lcrt_adapter_used(const lcrt_adapter *adapter);
+
+/* What a backend of csrc/llama means by a set from now on: these adapters, all of its own model. For 0, its own set,
+ * n = 0 is what it begins with. A set that was in force before is put in force again by the backend's adapt. */
+lcrt_status lcrt_backend_llama_put_set(const lcrt_backend *backend, uint64_t set, lcrt_adapter *const *adapters,
+                                       const float *scales, int32_t n);
+
+/* Forgets a set that no job has; unknown ones are ignored. What was computed with it stays what it is. */
+void lcrt_backend_llama_drop_set(const lcrt_backend *backend, uint64_t set);
+
+/* What an embedder applies from now on. Between its runs, in the thread that makes them. */
+lcrt_status lcrt_embed_adapt(lcrt_embedder *embedder, lcrt_adapter *const *adapters, const float *scales, int32_t n);
 
 #ifdef __cplusplus
 }

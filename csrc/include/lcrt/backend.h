@@ -44,6 +44,11 @@ typedef struct lcrt_backend_info {
 } lcrt_backend_info;
 
 typedef struct lcrt_backend_vtable {
+    /* Passes from now on are made with another set of changes of the weights; 0: the backend's own. What a sequence
+     * holds goes on with the set that it was computed with only. LCRT_ERR_INVALID: there is no such set. A change
+     * may cost as much as a pass, the same set again nothing. */
+    lcrt_status (*adapt)(void *self, uint64_t set);
+
     /* One forward pass over n_rows <= n_batch rows.
      * LCRT_ERR_FULL: no free cells, memory as before. LCRT_ERR_CANCELLED: interrupted,
      * memory as before. LCRT_ERR_BACKEND: anything else. */

@@ -56,6 +56,8 @@ typedef struct lcrt_job {
                                     * the whole prompt */
     bool shift;         /* full context: drop old positions (true) or finish with length */
     bool cache;         /* may use what others have computed, and be used by others */
+    uint64_t set;       /* of changes of the weights, as the backend knows it; 0: the backend's own. Jobs of one set
+                         * share passes and what they have computed, others take turns */
     bool ignore_eog;    /* generate through end-of-generation tokens */
     bool special;       /* control tokens appear as text */
     int32_t n_logprobs; /* -1 none, 0 the token's own, n also the n best, at most 20 */

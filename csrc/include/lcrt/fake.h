@@ -49,7 +49,8 @@ enum {
 };
 
 typedef enum lcrt_fake_mode {
-    LCRT_FAKE_ALPHABET, /* after a letter the next one, after "z" the end; else the token itself */
+    LCRT_FAKE_ALPHABET, /* after a letter the next one, after "z" the end; else the token itself. With set n the
+                         * letter n % 5 behind the next one */
     LCRT_FAKE_SCRIPT,   /* after position p the script's token p modulo its length */
     LCRT_FAKE_HASH      /* any token, decided by everything the sequence holds */
 } lcrt_fake_mode;
@@ -65,10 +66,12 @@ typedef struct lcrt_fake_params {
     int32_t n_vocab, n_ctx, n_ctx_seq, n_seq_max, n_batch, n_parallel, n_chunk; /* as in lcrt_backend_info */
     int32_t n_outputs;                                                          /* the same; 0: n_seq_max */
     bool unified, consecutive, can_trim, can_shift, can_store;
-    int32_t n_back; /* without can_trim: so many positions can be forgotten, as with a sliding window */
+    uint64_t n_sets; /* 1 .. n_sets are known beside 0 */
+    int32_t n_back;  /* without can_trim: so many positions can be forgotten, as with a sliding window */
 
     int64_t step_ns;   /* what a pass costs ... */
     int64_t row_ns;    /* ... and each of its rows */
+    int64_t adapt_ns;  /* what a change of the set costs */
     int64_t copy_ns;   /* what copying one token between sequences costs, where they share no cells */
     bool virtual_time; /* lcrt_fake_clock moves on by that; else the thread is kept busy */
 
@@ -93,6 +96,7 @@ typedef struct lcrt_fake_stats {
     int64_t n_faults; /* things that no caller may do */
     int64_t n_cells;  /* in use now */
     int64_t n_moved;  /* tokens moved to other sequences */
+    int64_t n_adapts; /* changes of the set */
 } lcrt_fake_stats;
 
 void lcrt_fake_stats_get(const lcrt_backend *backend, lcrt_fake_stats *out);
@@ -106,8 +110,9 @@ void lcrt_fake_hold(const lcrt_backend *backend, bool on);
 /* Waits until a decode is held. */
 void lcrt_fake_wait_held(const lcrt_backend *backend);
 
-/* The logits after tokens, computed from nothing but these: what a test compares with. */
-void lcrt_fake_logits(const lcrt_fake_params *params, const int32_t *tokens, int32_t n_tokens, float *out);
+/* The logits after tokens with a set, computed from nothing but these: what a test compares with. */
+void lcrt_fake_logits(const lcrt_fake_params *params, uint64_t set, const int32_t *tokens, int32_t n_tokens,
+                      float *out);
 
 /* Bytes of a token, as the backend's piece. */
 int32_t lcrt_fake_piece(int32_t token, bool special, char *out, int32_t cap);

@@ -27,6 +27,7 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
 
     ``n_sampled`` is ``n_generated`` with the token that ended the answer: what clients are told. ``n_host``
     of the cached ones came from host memory and ``n_disk`` from disk, the others were on the device.
+    ``n_drafted`` tokens were guessed and computed with others, ``n_accepted`` of them were right.
     """
 
     n_prompt: int = 0
@@ -39,6 +40,8 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
     n_sampled: int = 0
     n_host: int = 0
     n_disk: int = 0
+    n_drafted: int = 0
+    n_accepted: int = 0
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):

@@ -1,24 +1,22 @@
 """Makes the backend under a context or an engine."""
 
-import os
-
 from lcrt.errors import InvalidRequest
 from lcrt.native.values import ContextInfo
 
-from libc.stdint cimport int32_t, uint64_t
+from libc.stdint cimport uint64_t
 
 from lcrt.native cimport c_adapter as a, c_backend as b, c_model as c, c_status as s
+from lcrt.native.adapter cimport Adapter, AdapterSet
 from lcrt.native.model cimport Model
 from lcrt.native.status cimport check
 
 cdef enum:
     ERR_CAP = 1024
-    ADAPTERS_MAX = 64
 
 _LAYOUTS = {"auto": c.LCRT_KV_AUTO, "unified": c.LCRT_KV_UNIFIED, "split": c.LCRT_KV_SPLIT}
 
 
-cdef object make_backend(Model model, object params, b.lcrt_backend *out):
+cdef object make_backend(Model model, object params, AdapterSet own, b.lcrt_backend *out):
     """Fill in out, which the caller owns then; return what it came out as."""
     cdef bytes kv_type = params.kv_type.encode()
     cdef c.lcrt_context_params p = c.lcrt_context_params_default()
@@ -50,7 +48,7 @@ cdef object make_backend(Model model, object params, b.lcrt_backend *out):
         model.leave()
     check(status, err)
     try:
-        _adapt(model, params.adapters, out)
+        _adapt(own, out)
     except BaseException:
         out.vtable.free(out.self)
         out.vtable = NULL
@@ -59,33 +57,16 @@ cdef object make_backend(Model model, object params, b.lcrt_backend *out):
     return _info(out)
 
 
-cdef int _adapt(Model model, object adapters, const b.lcrt_backend *backend) except -1:
-    """Load adapters, pairs of path and scale, and have the backend apply them."""
-    cdef a.lcrt_adapter *loaded[ADAPTERS_MAX]
-    cdef float scales[ADAPTERS_MAX]
-    cdef char err[ERR_CAP]
-    cdef s.lcrt_status status
-    cdef const char *c_path
-    cdef bytes path
-    cdef int32_t n = 0
-    if len(adapters) > ADAPTERS_MAX:
-        raise InvalidRequest("too many adapters")
-    for name, scale in adapters:
-        path = os.fsencode(name)
-        c_path = path
-        err[0] = 0
-        scales[n] = scale
-        model.enter()
-        try:
-            with nogil:
-                status = a.lcrt_adapter_load(model._model, c_path, &loaded[n], err, ERR_CAP)
-        finally:
-            model.leave()
-        check(status, err)
-        n += 1
-    if n:
-        check(a.lcrt_backend_llama_adapt(backend, loaded, scales, n), NULL)
-    return 0
+cdef AdapterSet own_adapters(Model model, object params):
+    """The adapters that a context begins with; files are loaded."""
+    return AdapterSet([
+        (item if isinstance(item, Adapter) else Adapter(model, item), scale) for item, scale in params.adapters
+    ])
+
+
+cdef int _adapt(AdapterSet own, const b.lcrt_backend *backend) except -1:
+    check(a.lcrt_backend_llama_put_set(backend, 0, own.adapters, own.scales, own.n), b"an adapter of another model")
+    return check(backend.vtable.adapt(backend.self, 0), NULL)
 
 
 cdef object _info(const b.lcrt_backend *backend):

@@ -1,4 +1,4 @@
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint64_t
 
 from lcrt.native.c_status cimport lcrt_status
 
@@ -25,6 +25,7 @@ cdef extern from "lcrt/backend.h" nogil:
         c_bool can_shift
 
     ctypedef struct lcrt_backend_vtable:
+        lcrt_status (*adapt)(void *self, uint64_t set) noexcept nogil
         lcrt_status (*decode)(void *self, const lcrt_row *rows, int32_t n_rows) noexcept nogil
         const float *(*logits)(void *self, int32_t i) noexcept nogil
         lcrt_status (*trim)(void *self, int32_t seq, int32_t p0, int32_t p1) noexcept nogil

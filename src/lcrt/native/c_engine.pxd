@@ -29,6 +29,7 @@ cdef extern from "lcrt/engine.h" nogil:
         int32_t max_queue
         size_t events_len
         lcrt_cache_params cache
+        int32_t n_draft
 
     lcrt_engine_params lcrt_engine_params_default()
 
@@ -41,6 +42,7 @@ cdef extern from "lcrt/engine.h" nogil:
         int32_t n_keep
         c_bool shift
         c_bool cache
+        uint64_t set
         c_bool ignore_eog
         c_bool special
         int32_t n_logprobs
@@ -69,6 +71,8 @@ cdef extern from "lcrt/engine.h" nogil:
         int32_t n_generated
         int32_t n_sampled
         int32_t n_shifts
+        int32_t n_drafted
+        int32_t n_accepted
         int64_t queued_ns
         int64_t prefill_ns
         int64_t decode_ns
@@ -110,6 +114,8 @@ cdef extern from "lcrt/engine.h" nogil:
         int64_t mask_ns
         int64_t mask_wait_ns
         int64_t n_forced
+        int64_t n_drafted
+        int64_t n_accepted
 
     lcrt_status lcrt_engine_init(const lcrt_backend *backend, const lcrt_engine_params *params, lcrt_engine **out)
     void lcrt_engine_free(lcrt_engine *engine)

@@ -12,7 +12,7 @@ from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free
 
 from lcrt.native cimport c_backend as b, c_status as s
-from lcrt.native.backend cimport make_backend
+from lcrt.native.backend cimport make_backend, own_adapters
 from lcrt.native.handle cimport Handle
 from lcrt.native.model cimport Model, int32_buffer
 from lcrt.native.status cimport check
@@ -75,7 +75,7 @@ cdef class Context(Handle):
 
     def __cinit__(self, Model model not None, params=None):
         params = ContextParams() if params is None else params
-        self.info = make_backend(model, params, &self._backend)
+        self.info = make_backend(model, params, own_adapters(model, params), &self._backend)
         self._n_outputs_seen = params.n_parallel
         self._n_outputs_max = max(params.n_outputs, params.n_parallel)
         self._lock = Lock()

@@ -12,7 +12,9 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
 
-from lcrt.native cimport c_embed as c, c_status as s
+from lcrt.native cimport c_adapter as a, c_embed as c, c_status as s
+from lcrt.native.adapter cimport AdapterSet
+from lcrt.native.backend cimport own_adapters
 from lcrt.native.handle cimport Handle
 from lcrt.native.model cimport Model, int32_buffer
 from lcrt.native.status cimport check
@@ -37,9 +39,11 @@ cdef class Embedder(Handle):
         cdef c.lcrt_embed_info i
         cdef s.lcrt_status status
         cdef char err[ERR_CAP]
+        cdef AdapterSet own
         err[0] = 0
         self._lock = Lock()
         params = EmbedderParams() if params is None else params
+        own = own_adapters(model, params)
         try:
             p.n_ctx = params.n_ctx
             p.n_batch = params.n_batch
@@ -54,6 +58,8 @@ cdef class Embedder(Handle):
         finally:
             model.leave()
         check(status, err)
+        if own.n > 0:
+            check(a.lcrt_embed_adapt(self._embedder, own.adapters, own.scales, own.n), b"an adapter of another model")
         c.lcrt_embed_info_get(self._embedder, &i)
         self.info = EmbedderInfo(i.n_out, i.n_ctx, i.n_batch, i.n_seq_max, i.n_threads, i.rank, i.host)
 

@@ -5,6 +5,7 @@ from typing import Literal, Self, final
 
 from lcrt.core.event import Usage
 from lcrt.core.options import Sampling
+from lcrt.native.adapter import Adapter
 from lcrt.native.grammar import Grammar
 from lcrt.native.handle import Handle
 from lcrt.native.model import Model, _Tokens
@@ -68,6 +69,7 @@ class Engine(Handle):
         n_logprobs: int = -1,
         stops: Iterable[str] = (),
         grammar: Grammar | None = None,
+        adapters: Iterable[tuple[Adapter, float]] | None = None,
     ) -> None:
         """Queue a job: a prompt of at least one token, and a ``Sampling``.
 
@@ -76,8 +78,9 @@ class Engine(Handle):
         behind the first ``n_keep`` tokens of the prompt (negative: all of it), or it ends with length.
         ``cache`` may reuse what a slot holds, ``ignore_eog`` generates on, ``special`` shows control tokens.
         ``n_logprobs``: -1 none, 0 the token's own, n also the n likeliest, at most 20. ``grammar`` belongs
-        to the engine from then on, unless this raises. Raises ``BusyError`` when the queue is full and
-        ``InvalidRequest`` for a job that makes no sense.
+        to the engine from then on, unless this raises. ``adapters`` are pairs of ``Adapter`` and scale in place of
+        the context's own. Raises ``BusyError`` when the queue is full and ``InvalidRequest`` for a job that makes no
+        sense.
         """
 
     def cancel(self, number: int) -> None:

@@ -2,6 +2,9 @@
 
 import atexit
 import weakref
+from threading import Lock
+
+import msgspec
 
 from lcrt.core.event import Usage
 from lcrt.errors import ClosedError, InvalidRequest
@@ -12,8 +15,9 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from lcrt.native cimport c_backend as b, c_cache as k, c_engine as c, c_status as s
-from lcrt.native.backend cimport make_backend
+from lcrt.native cimport c_adapter as a, c_backend as b, c_cache as k, c_engine as c, c_status as s
+from lcrt.native.adapter cimport AdapterSet
+from lcrt.native.backend cimport make_backend, own_adapters
 from lcrt.native.grammar cimport Grammar
 from lcrt.native.handle cimport Handle
 from lcrt.native.model cimport Model, int32_buffer
@@ -22,6 +26,7 @@ from lcrt.native.status cimport check
 
 cdef enum:
     N_VIEWS = 64
+    DRAFTS = 4  # whole ones that a pass has rows of logits for, beside one row for each sequence
 
 cdef int64_t SECOND = 1000000000
 cdef int64_t WAIT_SLICE = 50000000
@@ -60,7 +65,7 @@ cdef object _usage(const c.lcrt_usage *u):
     return Usage(
         u.n_prompt, u.n_cached, u.n_generated, u.n_shifts,
         u.queued_ns / <double>SECOND, u.prefill_ns / <double>SECOND, u.decode_ns / <double>SECOND, u.n_sampled,
-        u.n_host, u.n_disk,
+        u.n_host, u.n_disk, u.n_drafted, u.n_accepted,
     )
 
 
@@ -134,22 +139,34 @@ cdef class Engine(Handle):
     cdef c.lcrt_event _views[N_VIEWS]
     cdef bint _reading
     cdef tuple _suppressed
+    cdef b.lcrt_backend _backend
+    cdef uint64_t _own_set
+    cdef object _sets_lock
+    cdef dict _sets
+    cdef dict _jobs
     cdef object __weakref__
     cdef readonly object info
 
     def __cinit__(self, Model model not None, context=None, params=None):
-        cdef b.lcrt_backend backend
         cdef c.lcrt_engine_params p
+        cdef AdapterSet own
         cdef s.lcrt_status status
         cdef list texts = []
         context = ContextParams() if context is None else context
-        p = _params(EngineParams() if params is None else params, context, texts)
+        params = EngineParams() if params is None else params
+        if params.n_draft != 0 and context.n_outputs == 0:
+            rows = context.n_parallel + DRAFTS * abs(params.n_draft)
+            context = msgspec.structs.replace(context, n_outputs=rows)
+        p = _params(params, context, texts)
         self._suppressed = model.vocab.suppressed
-        self.info = make_backend(model, context, &backend)
+        self._sets_lock, self._sets, self._jobs = Lock(), {}, {}
+        own = own_adapters(model, context)
+        self._own_set = own.key()
+        self.info = make_backend(model, context, own, &self._backend)
         with nogil:
-            status = c.lcrt_engine_init(&backend, &p, &self._engine)
+            status = c.lcrt_engine_init(&self._backend, &p, &self._engine)
         if status != s.LCRT_OK:
-            backend.vtable.free(backend.self)
+            self._backend.vtable.free(self._backend.self)
         check(status, b"an engine parameter is out of range" if status == s.LCRT_ERR_INVALID else b"")
         _open.add(self)
 
@@ -164,15 +181,16 @@ cdef class Engine(Handle):
 
     def submit(self, uint64_t number, tokens, sampling, *, int32_t max_tokens=-1, int32_t n_ctx=0, int32_t n_keep=0,
                bint shift=True, bint cache=True, bint ignore_eog=False, bint special=False, int32_t n_logprobs=-1,
-               stops=(), Grammar grammar=None):
+               stops=(), Grammar grammar=None, adapters=None):
         """Queue a job: a prompt of at least one token, and a ``Sampling``.
 
         ``number`` names it in its events and must not be in use. ``max_tokens`` limits what is generated,
         ``n_ctx`` the positions held (0: all of a sequence); when they are full, ``shift`` drops old ones
         behind the first ``n_keep`` tokens of the prompt (negative: all of it), or it ends with length.
         ``n_logprobs``: -1 none, 0 the token's own, n also the n likeliest, at most 20. ``grammar`` belongs
-        to the engine from then on, unless this raises. Raises ``BusyError`` when the queue is full and
-        ``InvalidRequest`` for a job that makes no sense.
+        to the engine from then on, unless this raises. ``adapters`` are pairs of ``Adapter`` and scale in place of
+        the context's own. Raises ``BusyError`` when the queue is full and ``InvalidRequest`` for a job that makes no
+        sense.
         """
         cdef object numbers = int32_buffer(tokens)
         cdef const int32_t[::1] view = numbers
@@ -200,9 +218,46 @@ cdef class Engine(Handle):
         if grammar is not None:
             grammar.alive()
             job.grammar = grammar._grammar
-        check_job(c.lcrt_engine_submit(self._engine, &job))
+        job.set = self._enter_set(number, adapters)
+        try:
+            check_job(c.lcrt_engine_submit(self._engine, &job))
+        except BaseException:
+            self._leave_set(number)
+            raise
         if grammar is not None:
             grammar.taken()
+
+    cdef uint64_t _enter_set(self, uint64_t number, object adapters) except? 0:
+        """The set of a job, which the backend knows until the job has ended."""
+        cdef AdapterSet wanted
+        cdef uint64_t key
+        if adapters is None:
+            return 0
+        wanted = AdapterSet(adapters)
+        key = wanted.key()
+        if key == self._own_set:
+            return 0
+        with self._sets_lock:
+            if key not in self._sets:
+                check(a.lcrt_backend_llama_put_set(&self._backend, key, wanted.adapters, wanted.scales, wanted.n),
+                      b"an adapter of another model")
+            self._sets[key] = self._sets.get(key, 0) + 1
+            self._jobs[number] = key
+        return key
+
+    cdef int _leave_set(self, uint64_t number) except -1:
+        """A job has ended; the last one of its set takes that along."""
+        cdef uint64_t key
+        with self._sets_lock:
+            key = self._jobs.pop(number, 0)
+            if key == 0:
+                return 0
+            self._sets[key] -= 1
+            if self._sets[key] == 0:
+                del self._sets[key]
+                with nogil:
+                    a.lcrt_backend_llama_drop_set(&self._backend, key)
+        return 0
 
     def cancel(self, uint64_t number):
         """End a job within one step; it still gets its finish event. Unknown numbers are ignored."""
@@ -224,6 +279,8 @@ cdef class Engine(Handle):
                 n = c.lcrt_engine_events(self._engine, self._views, N_VIEWS)
                 for i in range(n):
                     out.append(_event(&self._views[i]))
+                    if self._jobs and self._views[i].kind == c.LCRT_EVENT_FINISH:
+                        self._leave_set(self._views[i].job)
         finally:
             c.lcrt_engine_release(self._engine)
             self._reading = False
@@ -270,6 +327,7 @@ cdef class Engine(Handle):
             t.decode_ns * ns, t.sample_ns * ns, t.step_ns * ns, t.n_moves,
             t.n_masks, t.n_mask_waits, t.mask_ns * ns, t.mask_wait_ns * ns, t.n_forced,
             t.n_prompt, t.n_cached, t.n_taken, t.n_shared, t.n_joined,
+            t.n_drafted, t.n_accepted,
         )
 
     def cache_stats(self):
@@ -319,6 +377,7 @@ cdef c.lcrt_engine_params _params(object params, object context, list kept) exce
         p.n_slots = params.n_slots or context.n_parallel
         p.n_chunk_min = params.n_chunk_min or p.n_chunk_min
         p.n_chunk = params.n_chunk
+        p.n_draft = params.n_draft
         p.latency_target_ns = <int64_t>(params.latency_target * SECOND) or p.latency_target_ns
         p.wake_interval_ns = <int64_t>(params.wake_interval * SECOND)
         p.n_sampler_threads = params.n_sampler_threads

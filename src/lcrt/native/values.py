@@ -1,10 +1,14 @@
 """Parameters and facts of the C objects, as values. Sizes in bytes, times in seconds, counts in tokens."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
+if TYPE_CHECKING:
+    from lcrt.native.adapter import Adapter
+
 KvLayout = Literal["auto", "unified", "split"]
+Adapters: TypeAlias = "tuple[tuple[str | Adapter, float], ...]"
 
 
 class ModelParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +49,7 @@ class ContextParams(msgspec.Struct, frozen=True, kw_only=True):
     ``n_ctx`` positions per sequence (0: as trained), ``n_parallel`` sequences, ``kv_cells_max`` cells
     in all (0: n_ctx * n_parallel). ``n_outputs`` rows of logits per decode (0: n_parallel). With
     ``swa_full`` sliding windows keep all positions, which takes memory and lets them trim and shift.
-    ``adapters``: files with changes of the weights, and how strongly each is applied.
+    ``adapters``: changes of the weights, loaded or as files, and how strongly each is applied.
     """
 
     n_ctx: int = 0
@@ -60,7 +64,7 @@ class ContextParams(msgspec.Struct, frozen=True, kw_only=True):
     kv_type: str = "f16"
     flash_attention: bool | None = None
     swa_full: bool = False
-    adapters: tuple[tuple[str, float], ...] = ()
+    adapters: Adapters = ()
 
 
 class ContextInfo(msgspec.Struct, frozen=True):
@@ -80,12 +84,16 @@ class ContextInfo(msgspec.Struct, frozen=True):
 
 
 class EmbedderParams(msgspec.Struct, frozen=True, kw_only=True):
-    """How an embedder is made; 0 is the default of each. ``n_ctx``: tokens of the longest text."""
+    """How an embedder is made; 0 is the default of each. ``n_ctx``: tokens of the longest text.
+
+    ``adapters`` are as those of a context.
+    """
 
     n_ctx: int = 0
     n_batch: int = 0
     n_threads: int = 0
     flash_attention: bool | None = None
+    adapters: Adapters = ()
 
 
 class EmbedderInfo(msgspec.Struct, frozen=True):
@@ -146,7 +154,9 @@ class EngineParams(msgspec.Struct, frozen=True, kw_only=True):
     """How an engine runs; 0 is the default of each but ``wake_interval``.
 
     ``n_chunk``: prompt rows per step while others decode. Text makes the descriptor readable at most once
-    per ``wake_interval``; 0: in every step. Times in seconds.
+    per ``wake_interval``; 0: in every step. Times in seconds. ``n_draft`` tokens at most are guessed for each
+    stream and pass, up to 32, where that promises to pay, or always when it is negative: they change when tokens
+    come, never which.
     """
 
     n_slots: int = 0
@@ -158,6 +168,7 @@ class EngineParams(msgspec.Struct, frozen=True, kw_only=True):
     max_queue: int = 0
     events_len: int = 0
     cache: CacheParams = CacheParams()
+    n_draft: int = 0
 
 
 class EngineStats(msgspec.Struct, frozen=True):
@@ -166,7 +177,8 @@ class EngineStats(msgspec.Struct, frozen=True):
     Masks computed on other threads took ``mask`` in all, and ``n_mask_waits`` steps waited
     ``mask_wait`` for them. ``n_forced`` tokens came without sampling. Of ``n_prompt`` prompt tokens
     ``n_cached`` were found: in a slot that the job took over (``n_taken`` jobs) or that kept them
-    (``n_shared``); ``n_joined`` jobs waited for another one to compute them.
+    (``n_shared``); ``n_joined`` jobs waited for another one to compute them. Of ``n_drafted`` guessed tokens
+    ``n_accepted`` were right.
     """
 
     n_running: int
@@ -188,6 +200,8 @@ class EngineStats(msgspec.Struct, frozen=True):
     n_taken: int = 0
     n_shared: int = 0
     n_joined: int = 0
+    n_drafted: int = 0
+    n_accepted: int = 0
 
 
 class GuideStats(msgspec.Struct, frozen=True):
