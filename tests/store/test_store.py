@@ -127,6 +127,18 @@ def test_held_blobs_outlive_the_model_that_had_them(store: Store) -> None:
     assert not store.blobs.has(layer.digest)
 
 
+def test_what_a_hold_made_for_no_model_goes_with_it(store: Store) -> None:
+    make(store, "m", b"weights")
+    with store.hold() as hold:
+        lost, _, _ = hold.put(b"lost")
+        wanted, _, _ = hold.put(b"wanted")
+        old, _, _ = hold.put(b"weights")
+        kept = Layer(MODEL, *hold.put(b"kept")[:2])
+        assert store.has_blob(wanted)
+        store.publish(named("n"), b"{}", (kept,))
+    assert [store.blobs.has(digest) for digest in (lost, wanted, old, kept.digest)] == [False, True, True, True]
+
+
 def test_a_missing_blob_cannot_be_held(store: Store) -> None:
     (layer,) = make(store, "m", b"weights")
     with store.hold() as hold, pytest.raises(StoreError):

@@ -69,7 +69,8 @@ class Builder:
     def take_adapters(self, adapters: Mapping[str, str]) -> Steps:
         """Add an adapter to what is there."""
         if adapters:
-            if len([name for name in adapters if not name.endswith(".json")]) > 1:
+            weights = [name for name in adapters if name.endswith(".safetensors")] or list(adapters)
+            if len(weights) > 1:
                 raise InvalidRequest("only one adapter is currently supported")
             yield from self._weights.take(adapters, layers.ADAPTER)
 

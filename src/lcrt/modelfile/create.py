@@ -67,4 +67,5 @@ def create(
         yield Progress("writing manifest")
         found = tuple(layer for layer in builder.list.layers if layer.digest)
         store.publish(name, builder.config_blob(), found, keep_old=keep_old)
+        hold.made.difference_update(layer.digest for layer in found)
     yield Progress("success")

@@ -19,6 +19,7 @@ from lcrt.modelfile.template import PLAIN_TEMPLATE
 _VERSION = re.compile(r"\d+(\.\d+(\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?)?)?")
 _WEIGHTS = (
     ("model*.safetensors", "*/model*.safetensors"),
+    ("adapter*.safetensors",),
     ("consolidated*.safetensors",),
     ("pytorch_model*.bin",),
     ("consolidated*.pth",),

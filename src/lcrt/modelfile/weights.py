@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from lcrt.convert.run import convert
+from lcrt.convert.run import convert, convert_adapter
 from lcrt.errors import InvalidRequest, ModelFormatError, StoreError, UnsupportedModel
 from lcrt.gguf import keys
 from lcrt.gguf.check import check_file
@@ -156,16 +156,27 @@ class Weights:
 
     def _convert(self, files: Mapping[str, str], role: str) -> Steps:
         """Make a GGUF of a folder of safetensors."""
-        if role == layers.ADAPTER:
-            raise InvalidRequest("adapters in safetensors cannot be converted", "convert it to GGUF first")
-        for digest in files.values():
-            self._blob(digest)
+        size = 0
+        for name, digest in files.items():
+            size += self._blob(digest).stat().st_size if name.endswith(_SAFETENSORS) else 0
             self._list.hold(digest)
+        check_room(self._store.blobs.directory, size // 2)
         with tempfile.TemporaryDirectory(prefix="lcrt-convert-") as name, self._store.blobs.writer() as writer:
-            _lay_out(Path(name), files, self._store.blobs.path)
-            yield from convert(Path(name), writer.path)
+            folder = Path(name)
+            _lay_out(folder, files, self._store.blobs.path)
+            if role == layers.ADAPTER:
+                yield from convert_adapter(folder, self._base(), writer.path)
+            else:
+                yield from convert(folder, writer.path)
             yield from _take_over(writer)
             self._add_placed(role or layers.MODEL, writer)
+
+    def _base(self) -> Path:
+        """Find the file that an adapter is for."""
+        models = self.of_type(layers.MODEL)
+        if not models:
+            raise InvalidRequest("an adapter needs a model in GGUF format that it fits", "name it with FROM")
+        return models[-1].path
 
     def _add_placed(self, media_type: str, writer: BlobWriter) -> None:
         self._list.place(media_type, writer)

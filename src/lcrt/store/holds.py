@@ -136,12 +136,13 @@ class Holds:
 
 
 class Hold:
-    """The blobs that one creation or pull counts on."""
+    """The blobs that one creation or pull counts on; those in ``made`` came into the store through it."""
 
     def __init__(
         self, take: Callable[[Sequence[str], bool], None], place: Callable[[BlobWriter], bool], blobs: Blobs
     ) -> None:
         self.digests: list[str] = []
+        self.made: set[str] = set()
         self._take = take
         self._place = place
         self._blobs = blobs
@@ -165,6 +166,8 @@ class Hold:
         """Put a finished blob in place and hold it; False when it was there already."""
         is_new = self._place(writer)
         self.digests.append(writer.digest)
+        if is_new:
+            self.made.add(writer.digest)
         return is_new
 
     def _hold(self, digests: Sequence[str], *, present: bool) -> None:

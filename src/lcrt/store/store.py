@@ -103,6 +103,7 @@ class Store:
                 with self._replacing(name, keep_old=keep_old) as spelt:
                     self.manifests.write(spelt, config_layer(digest, size), layers)
                 self._holds.grant({layer.digest for layer in layers if not layer.from_})
+            hold.made.clear()
 
     def publish_raw(self, name: ModelName, raw: bytes, *, keep_old: bool = False) -> None:
         """Publish a manifest with its bytes unchanged; its blobs must be there, of the sizes that it says."""
@@ -166,7 +167,7 @@ class Store:
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[Hold]:
-        """Keep blobs from being deleted for as long as the block runs."""
+        """Keep blobs from being deleted for as long as the block runs; then what it made for no model goes."""
         hold = Hold(self._take_hold, self._place_held, self.blobs)
         try:
             yield hold
@@ -208,6 +209,8 @@ class Store:
         try:
             with self.lock:
                 self._holds.release(hold.digests)
+                if hold.made:
+                    self._remove_unneeded(frozenset(hold.made))
         except LcrtError as error:
             _LOG.warning("%s", error.message)
 
