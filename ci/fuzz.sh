@@ -9,7 +9,7 @@ seed=$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 fake() {
     until=$(($(date +%s) + minutes * 30))
     while [ "$(date +%s)" -lt "$until" ]; do
-        "build/$1/test-engine-random" "$seed" 1000 >"build/$1/fuzz.log" 2>&1 || { cat "build/$1/fuzz.log"; exit 1; }
+        "build/$1/bin/test-engine-random" "$seed" 1000 >"build/$1/fuzz.log" 2>&1 || { cat "build/$1/fuzz.log"; exit 1; }
         seed=$((seed + 1000))
     done
     echo "$1: seeds to $seed, nothing wrong"
