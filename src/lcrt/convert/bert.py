@@ -44,7 +44,7 @@ def _metadata(config: Config) -> Metadata:
         f"{_NAME}.block_count": config.n_layers,
         f"{_NAME}.feed_forward_length": of.inner,
         f"{_NAME}.attention.head_count": config.size("num_attention_heads"),
-        f"{_NAME}.attention.layer_norm_epsilon": config.number("layer_norm_eps", 1e-12),
+        f"{_NAME}.attention.layer_norm_epsilon": config.positive("layer_norm_eps", 1e-12),
     }
 
 

@@ -1,9 +1,8 @@
 """The model's ``config.json``: what is asked for is checked, what is not asked for may be anything."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from lcrt.convert.jsonfile import read_object
 from lcrt.errors import InvalidRequest
@@ -13,6 +12,8 @@ ARCHITECTURES = "architectures"
 _COUNT_MAX = 2**31 - 1
 _LAYERS_MAX = 1024
 _LIST_MAX = 1 << 16
+_FLOAT_MAX = 3.4e38
+"""The largest number that a GGUF's usual type for one can hold."""
 
 
 class Config:
@@ -48,11 +49,18 @@ class Config:
         return value
 
     def number(self, name: str, default: float | None = None) -> float:
-        """Read a finite number."""
+        """Read a finite number that is not too large for a float32."""
         value = self._value(name, default)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        if not _is_number(value):
             raise self._wrong(name, "a number")
         return float(value)
+
+    def positive(self, name: str, default: float | None = None) -> float:
+        """Read a number of more than 0."""
+        value = self.number(name, default)
+        if value <= 0:
+            raise self._wrong(name, "more than 0")
+        return value
 
     def text(self, name: str, default: str | None = None) -> str:
         """Read a string."""
@@ -71,7 +79,7 @@ class Config:
     def numbers(self, name: str, default: Sequence[float] | None = None) -> list[float]:
         """Read a list of finite numbers."""
         values = self._list(name, default)
-        if not all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values):
+        if not all(map(_is_number, values)):
             raise self._wrong(name, "a list of numbers")
         return [float(value) for value in values]
 
@@ -122,6 +130,10 @@ class Config:
 
     def _wrong(self, name: str, wanted: str) -> InvalidRequest:
         return self.wrong(f"{name} must be {wanted}")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_FLOAT_MAX <= value <= _FLOAT_MAX
 
 
 def read_config(folder: Path) -> Config:

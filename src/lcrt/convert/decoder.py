@@ -58,7 +58,7 @@ def usual_keys(prefix: str, config: Config, of: Sizes, context: int | None = Non
         f"{prefix}.attention.head_count_kv": of.n_kv_heads,
         f"{prefix}.attention.key_length": of.head_dim,
         f"{prefix}.attention.value_length": of.head_dim,
-        f"{prefix}.attention.layer_norm_rms_epsilon": config.number("rms_norm_eps", 1e-6),
+        f"{prefix}.attention.layer_norm_rms_epsilon": config.positive("rms_norm_eps", 1e-6),
     }
 
 

@@ -15,6 +15,8 @@ _KIND = "LORA"
 _PLAIN = re.compile(r"\^?[\w.]+")
 _CHANGED_BASE = ("pissa", "olora", "corda", "loftq")
 """Ways to begin that change the base's own weights; what is saved then fits no other base."""
+_RANK_MAX = 1 << 20
+_ALPHA_MIN, _ALPHA_MAX = 1e-9, 1e9
 _HINT = "merge it into its base with PEFT and convert the whole model instead"
 
 
@@ -67,9 +69,12 @@ def read_settings(folder: Path) -> Settings:
 
 
 def _check(settings: Settings) -> None:
-    alphas = (settings.lora_alpha, *settings.alpha_pattern.values())
-    if settings.r < 1 or settings.lora_alpha == 0 or not all(math.isfinite(alpha) for alpha in alphas):
-        raise InvalidRequest(f"`{FILE_NAME}` cannot be used: r and lora_alpha must be numbers other than 0")
+    """Bounds far from what is used keep factors finite."""
+    alphas = [abs(alpha) for alpha in settings.alpha_pattern.values()]
+    if not 0 < settings.r <= _RANK_MAX or not all(
+        _ALPHA_MIN <= alpha <= _ALPHA_MAX for alpha in (*alphas, abs(settings.lora_alpha))
+    ):
+        raise InvalidRequest(f"`{FILE_NAME}` cannot be used: r and lora_alpha must be usual numbers other than 0")
 
 
 def _unsupported(settings: Settings) -> str:

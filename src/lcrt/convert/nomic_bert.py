@@ -54,8 +54,8 @@ def _metadata(config: Config) -> Metadata:
         f"{_NAME}.block_count": of.n_layers,
         f"{_NAME}.feed_forward_length": of.inner,
         f"{_NAME}.attention.head_count": config.size("n_head"),
-        f"{_NAME}.attention.layer_norm_epsilon": config.number("layer_norm_epsilon", 1e-5),
-        f"{_NAME}.rope.freq_base": config.number("rotary_emb_base", 10000.0),
+        f"{_NAME}.attention.layer_norm_epsilon": config.positive("layer_norm_epsilon", 1e-5),
+        f"{_NAME}.rope.freq_base": config.positive("rotary_emb_base", 10000.0),
     }
 
 

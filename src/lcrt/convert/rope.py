@@ -25,15 +25,15 @@ def parameters(config: Config) -> Config:
 def base(config: Config, default: float | None = 10000.0) -> float:
     """The base of the frequencies."""
     told = parameters(config)
-    return told.number("rope_theta") if told.has("rope_theta") else config.number("rope_theta", default)
+    return told.positive("rope_theta") if told.has("rope_theta") else config.positive("rope_theta", default)
 
 
 def sliding_base(config: Config, default: float) -> float:
     """The base in layers that see a window only."""
     sliding = config.part("rope_parameters").part(_SLIDING)
     if sliding.has("rope_theta"):
-        return sliding.number("rope_theta")
-    return config.number("rope_local_base_freq", default)
+        return sliding.positive("rope_theta")
+    return config.positive("rope_local_base_freq", default)
 
 
 def kind(config: Config) -> str:
@@ -49,7 +49,7 @@ def keys(prefix: str, config: Config, known: tuple[str, ...] = ("linear", "yarn"
     if scaled_by not in _PLAIN and scaled_by not in known:
         raise UnsupportedModel(f"rope scaling of kind `{scaled_by}` is not supported for this architecture")
     if scaled_by == "linear":
-        found |= {f"{scaling}.type": "linear", f"{scaling}.factor": told.number("factor")}
+        found |= {f"{scaling}.type": "linear", f"{scaling}.factor": told.positive("factor")}
     elif scaled_by == "yarn":
         found |= _yarn(scaling, told, config)
     return found

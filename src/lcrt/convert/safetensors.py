@@ -172,13 +172,18 @@ def _stored(path: Path, name: str, entry: _Entry, start: int) -> Stored:
 
 
 def _check_layout(path: Path, tensors: Mapping[str, Stored], start: int, size: int) -> None:
+    """Every byte behind the header must belong to one tensor, as the format says: so no name comes twice either."""
     end, before = start, ""
     for tensor in sorted(tensors.values(), key=lambda tensor: (tensor.offset, tensor.size)):
         if tensor.offset < end:
             _damaged(path, f"tensors {before} and {tensor.name} overlap")
+        if tensor.offset > end:
+            _damaged(path, f"{tensor.offset - end} bytes in front of tensor {tensor.name} belong to none")
         end, before = tensor.offset + tensor.size, tensor.name
         if end > size:
             _damaged(path, f"tensor {tensor.name} lies beyond its end: it was cut")
+    if end < size:
+        _damaged(path, f"{size - end} bytes behind the last tensor belong to none")
 
 
 def _damaged(path: Path, reason: str) -> NoReturn:
