@@ -9,10 +9,15 @@ from tests.registry.server import digest_of
 
 
 def publish(
-    store: Store, host: str, blobs: Mapping[bytes, str], config: bytes = b"{}", from_: str | None = None
+    store: Store,
+    host: str,
+    blobs: Mapping[bytes, str],
+    config: bytes = b"{}",
+    from_: str | None = None,
+    model: str = "m",
 ) -> bytes:
-    """Make ``library/m`` of a registry from blobs with their media types; returns its manifest."""
-    name = ModelName.parse(f"{host}/library/m")
+    """Make a model of a registry from blobs with their media types; returns its manifest."""
+    name = ModelName.parse(f"{host}/library/{model}")
     with store.hold() as hold:
         for data in blobs:
             hold.put(data)

@@ -40,7 +40,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_a_connection_is_judged_by_a_whole_window_and_only_so_often(clock: Clock) -> None:
-    flows, cuts = Flows(10.0), []
+    flows = Flows(10.0)
+    cuts: list[float] = []
 
     def look() -> int:
         clock.now += 10.0
@@ -59,7 +60,8 @@ def test_a_connection_is_judged_by_a_whole_window_and_only_so_often(clock: Clock
 
 
 def test_within_the_window_nobody_looks(clock: Clock) -> None:
-    flows, cuts = Flows(10.0), []
+    flows = Flows(10.0)
+    cuts: list[float] = []
     with flows.watching(1, lambda: cuts.append(1)):
         for _ in range(5):
             clock.now += 5.0
@@ -68,7 +70,8 @@ def test_within_the_window_nobody_looks(clock: Clock) -> None:
 
 
 def test_one_that_is_over_is_not_cut(clock: Clock) -> None:
-    flows, cuts = Flows(10.0), []
+    flows = Flows(10.0)
+    cuts: list[float] = []
     with flows.watching(1, lambda: cuts.append(1)):
         clock.now += 10.0
         flows.cut_lagging()

@@ -47,19 +47,36 @@ class Puller:
         try:
             places = remotes(name, self.options.mirrors, insecure=request.insecure)
             manifest, places = fetch_manifest(self.client, places, name, self.options, stop)
-            with self.store.hold() as hold:
-                blobs = blobs_of(manifest)
-                hold.reserve(*(blob.digest for blob in blobs))
-                self.check_space(blobs)
-                limit = Limit(request.limit_rate)
-                for blob in blobs:
-                    yield from self.fetch(blob, self._source(blob, places), limit)
-                yield Progress("verifying sha256 digest")
-                yield Progress("writing manifest")
-                yield from self._publish(manifest, keep_old=request.keep_old)
+            try:
+                yield from self._take(manifest, places, request)
+            except StoreError:
+                # A store that cannot be written may have all of it already.
+                if not self._is_here(manifest):
+                    raise
             yield Progress("success")
         finally:
             stop.set()
+
+    def _take(self, manifest: Manifest, places: tuple[Remote, ...], request: PullRequest) -> Iterator[Progress]:
+        """Fetch the blobs and publish the manifest."""
+        with self.store.hold() as hold:
+            blobs = blobs_of(manifest)
+            hold.reserve(*(blob.digest for blob in blobs))
+            self.check_space(blobs)
+            limit = Limit(request.limit_rate)
+            for blob in blobs:
+                yield from self.fetch(blob, self._source(blob, places), limit)
+            yield Progress("verifying sha256 digest")
+            yield Progress("writing manifest")
+            yield from self._publish(manifest, keep_old=request.keep_old)
+
+    def _is_here(self, manifest: Manifest) -> bool:
+        """Tell whether the store has this very model whole."""
+        here = self.store.find(manifest.name)
+        return here is not None and here.raw == manifest.raw and self._has(here)
+
+    def _has(self, manifest: Manifest) -> bool:
+        return all(self.store.blobs.has(digest) for digest in manifest.digests)
 
     def check_space(self, blobs: tuple[Layer, ...]) -> None:
         """Refuse to begin what the disk cannot hold."""
@@ -79,7 +96,7 @@ class Puller:
     def _check_here(self, name: ModelName) -> None:
         """Without a network a model is here or it is not."""
         manifest = self.store.find(name)
-        if manifest is None or not all(self.store.blobs.has(digest) for digest in manifest.digests):
+        if manifest is None or not self._has(manifest):
             raise LcrtError(
                 f"offline: {name.short} is not on this machine", "pull it without --offline or LCRT_OFFLINE"
             )
@@ -94,7 +111,7 @@ class Puller:
             self.store.publish_raw(manifest.name, manifest.raw, keep_old=keep_old)
         except StoreError as error:
             hint = error.hint or "`lcrt store check --repair` sets damaged blobs aside; then pull again"
-            raise LcrtError(error.message, hint) from error
+            raise StoreError(error.message, hint) from error
         if any(not self.store.blobs.has(digest) for digest in old):
             yield Progress("removing unused layers")
 

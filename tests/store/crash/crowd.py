@@ -1,4 +1,4 @@
-"""Two daemons and a command line on one store: they make, copy, delete and collect the same models at once.
+"""Two daemons and a command line on one store: they make, pull, push, copy, delete and collect the same models at once.
 
 Whatever order they come in, nothing published lacks a blob and nothing is left that no model needs.
 ``python -m tests.store.crash.crowd``; exit code 1 and a list of what went wrong otherwise.
@@ -12,11 +12,12 @@ from collections.abc import Callable
 from functools import partial
 
 from lcrt.client.api import Api
-from lcrt.errors import LcrtError, NotFound
+from lcrt.errors import EngineError, LcrtError, NotFound
 from lcrt.store.prune import Ages
 from lcrt.store.store import Store
+from tests.registry.server import Registry
 from tests.store.crash import look
-from tests.store.crash.daemon import Ask, create, start
+from tests.store.crash.daemon import Ask, Published, create, pull, push, start
 from tests.store.crash.plans import NAMES, Operation, World
 from tests.store.crash.torture import ending, workplace
 
@@ -24,22 +25,32 @@ N_ROUNDS = 60
 _FAILED = 3
 
 
-def client(world: World, api: Api, seed: int) -> list[str]:
+def client(world: World, api: Api, registry: Registry, seed: int) -> list[str]:
     """Ask for changes by chance; returns what no client should be told."""
     chance = random.Random(seed)
+    pulled, pushed = (f"{registry.host}/library/{name}" for name in ("m", "pushed"))
     wrong: list[str] = []
 
     def ask() -> Ask:
         name, other, file = chance.choice(NAMES), chance.choice(NAMES), chance.randrange(4)
         return chance.choice(
-            (create(world, file, name), lambda api: api.copy(other, name), lambda api: api.delete(name))
+            (
+                create(world, file, name),
+                lambda api: api.copy(other, name),
+                lambda api: api.delete(name),
+                pull(registry),
+                lambda api: api.delete(pulled),
+                lambda api: api.copy(other, pushed),
+                push(registry),
+            )
         )
 
     for _ in range(N_ROUNDS):
         try:
             ask()(api)
-        except NotFound:
-            continue
+        except (NotFound, EngineError) as error:
+            if not isinstance(error, NotFound) and "no such file" not in error.message:
+                wrong.append(f"a client is told: {error}")
         except LcrtError as error:
             wrong.append(f"a client is told: {error}")
     return wrong
@@ -66,7 +77,7 @@ def command(world: World, store: Store, seed: int) -> list[str]:
 
 def main() -> int:
     """Run from the command line."""
-    with workplace() as folder:
+    with workplace() as folder, Published() as registry:
         world = World(folder / "world")
         root = folder / "store"
         store = Store(root)
@@ -74,7 +85,7 @@ def main() -> int:
         store.close()
         daemons = [start(root) for _ in range(2)]
         works: list[Callable[[], list[str]]] = [
-            partial(client, world, api, i) for i, (_, api) in enumerate(daemons * 2) if api
+            partial(client, world, api, registry, i) for i, (_, api) in enumerate(daemons * 2) if api
         ]
         works.append(partial(command, world, Store(root), 9))
         n_failed = run_at_once(works)

@@ -45,6 +45,20 @@ def serve_folder(root: Path, told: Callable[[Address], None]) -> None:
     anyio.run(partial(serve, settings, "0", on_listening=told, models=FakeModels()))
 
 
+class Published(Registry):
+    """A registry with a model in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add("library/m", {self.put(bytes(range(256)) * 1000): MODEL, self.put(b"{ }"): "params"})
+        self._own = set(self.blobs)
+
+    def forget_pushes(self) -> None:
+        """Have only its own model again."""
+        for digest in set(self.blobs) - self._own:
+            del self.blobs[digest]
+
+
 class DaemonCase(Case):
     """Operations are requests; the plan's functions get an ``Api``."""
 
@@ -158,10 +172,25 @@ def pull(registry: Registry) -> Ask:
     return ask
 
 
+def push(registry: Registry) -> Ask:
+    """Give a model to a registry."""
+
+    def ask(api: Api) -> None:
+        with api.push({"model": f"{registry.host}/library/pushed", "insecure": True}) as statuses:
+            assert [status.status for status in statuses][-1] == "success"
+
+    return ask
+
+
 def plans(world: World, registry: Registry) -> dict[str, tuple[Ask, ...]]:
     """What clients do."""
     return {
         "daemon: pull": (pull(registry),),
+        "daemon: push": (
+            create(world, 2, "new"),
+            lambda api: api.copy("new", f"{registry.host}/library/pushed"),
+            push(registry),
+        ),
         "daemon: create, copy, delete": (
             create(world, 2, "new"),
             lambda api: api.copy("new", "a"),
@@ -171,7 +200,7 @@ def plans(world: World, registry: Registry) -> dict[str, tuple[Ask, ...]]:
     }
 
 
-def cases(folder: Path, registry: Registry, only: int) -> Cases:
+def cases(folder: Path, registry: Published, only: int) -> Cases:
     """Make a case of each plan again and again."""
     world = World(folder / "world")
     base = folder / "base"
@@ -181,6 +210,7 @@ def cases(folder: Path, registry: Registry, only: int) -> Cases:
     while True:
         for name, asks in plans(world, registry).items():
             yield DaemonCase(name, asks, base, folder), only
+            registry.forget_pushes()
 
 
 def main() -> int:
@@ -197,8 +227,7 @@ def main() -> int:
         serve_folder(given.serve, lambda address: print(address.port, flush=True))  # noqa: T201
         return 0
     started = time.monotonic()
-    with workplace() as folder, Registry() as registry:
-        registry.add("library/m", {registry.put(bytes(range(256)) * 1000): MODEL, registry.put(b"{ }"): "params"})
+    with workplace() as folder, Published() as registry:
         n_done, wrong = run_all(cases(folder, registry, max(given.points // 4, 10)), given.points, given.seed)
     for text in wrong:
         print(text)  # noqa: T201

@@ -48,12 +48,13 @@ def leftovers(root: Path, folders: tuple[str, ...] = ("holds", "claims")) -> lis
 
 
 def unneeded(root: Path) -> list[str]:
-    """Find files among the blobs that no model needs, and records of links that nobody has."""
+    """Find files among the blobs that no model needs, records of links that nobody has, and of uploads."""
     needed = {digest for name in models(root) for digest in _digests(root / name)}
     there = {path.name for path in (root / "blobs").iterdir()}
     links = root / ".lcrt" / "links"
     records = {path.name for path in links.iterdir()} if links.is_dir() else set()
-    return [f"{name} is still there" for name in sorted((there - needed) | (records - needed))]
+    uploads = {path.name for path in (root / ".lcrt" / "uploads").glob("*")}
+    return [f"{name} is still there" for name in sorted((there - needed) | (records - needed) | uploads)]
 
 
 def _digests(path: Path) -> set[str]:

@@ -10,11 +10,14 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
+from lcrt.client.api import Api
 from lcrt.errors import LcrtError, StoreError
 from lcrt.store.archive import export_model
 from lcrt.store.check import check
 from lcrt.store.store import Store
 from tests.modelfile.models import named
+from tests.registry.models import publish
+from tests.registry.server import MODEL, Registry
 from tests.store.crash import look
 from tests.store.crash.daemon import start
 from tests.store.crash.full import CANNOT_MOUNT, own_mounts
@@ -35,16 +38,17 @@ def main() -> int:
     """Run from the command line."""
     if not own_mounts():
         return CANNOT_MOUNT
-    with workplace() as folder:
+    with workplace() as folder, Registry() as registry:
         world = World(folder / "world")
         root = folder / "store"
         store = Store(root)
         world.prepare(store)
+        publish(store, registry.host, {b"weights": MODEL})
         store.close()
         subprocess.run(["mount", "--bind", root, root], check=True)
         try:
             subprocess.run(["mount", "-o", "remount,ro,bind", root], check=True)
-            wrong = [*_library(world, Store(root)), *_daemon(Store(root))]
+            wrong = [*_library(world, Store(root)), *_daemon(Store(root), registry)]
         finally:
             subprocess.run(["umount", root], check=True)
     for text in wrong:
@@ -68,7 +72,7 @@ def _library(world: World, store: Store) -> list[str]:
     wrong = [f"{name} is not refused" for name, change in changes.items() if not refused(partial(change, store))]
     digest = store.get(named("a")).layers[0].digest
     uses = {
-        "list": len(store.models()) == 3,
+        "list": len(store.models()) == 4,
         "blob": store.has_blob(digest),
         "prune": store.prune() == 0,
         "check": check(store).problems == (),
@@ -78,7 +82,7 @@ def _library(world: World, store: Store) -> list[str]:
     return wrong if look.models(store.directory) == before else [*wrong, "models have changed"]
 
 
-def _daemon(store: Store) -> list[str]:
+def _daemon(store: Store, registry: Registry) -> list[str]:
     pid, api = start(store.directory)
     if api is None:
         return ["no daemon starts"]
@@ -88,11 +92,25 @@ def _daemon(store: Store) -> list[str]:
         wrong = [] if "LCRT_MODELS" in str(error) else [f"the daemon says: {error}"]
     else:
         wrong = ["the daemon copied"]
+    wrong += _exchange(api, store, registry)
     if len(api.models()) != len(store.models()):
         wrong.append("the daemon lists other models")
     os.kill(pid, signal.SIGTERM)
     os.waitpid(pid, 0)
     return wrong
+
+
+def _exchange(api: Api, store: Store, registry: Registry) -> list[str]:
+    """Push, and pull what is there."""
+    request: dict[str, object] = {"model": f"{registry.host}/library/m", "insecure": True}
+    try:
+        for ask in (api.push, api.pull):
+            with ask(request) as statuses:
+                assert [status.status for status in statuses][-1] == "success"
+    except LcrtError as error:
+        return [f"the daemon says: {error}"]
+    pushed = registry.manifests["library/m/manifests/latest"]
+    return [] if pushed == store.get(named(str(request["model"]))).raw else ["another manifest was pushed"]
 
 
 if __name__ == "__main__":

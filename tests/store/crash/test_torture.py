@@ -40,6 +40,13 @@ def test_a_full_disk_spoils_nothing_at_any_size() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_a_full_disk_ends_a_pull_that_goes_on_later_and_no_push() -> None:
+    done = torture(module="full_pull")
+    if done.returncode == full.CANNOT_MOUNT:
+        pytest.skip("a file system of a given size cannot be mounted here")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_store_that_cannot_be_written_can_be_used() -> None:
     done = torture(module="readonly")
     if done.returncode == full.CANNOT_MOUNT:
