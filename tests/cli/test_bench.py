@@ -41,6 +41,13 @@ def test_what_the_server_found_of_the_prompts_is_shown_by_tier(lcrt: Lcrt, fake:
     assert "10 device, 20 host, 30 disk" in result.out
 
 
+def test_what_the_server_guessed_is_shown(lcrt: Lcrt, fake: FakeDaemon) -> None:
+    told = iter(({"drafted": 5, "accepted": 5}, {"drafted": 25, "accepted": 15}))
+    fake.on("GET", "/api/ps", lambda _: objects({"models": [{"name": "m:latest", "drafted_tokens": next(told)}]}))
+    result = lcrt("bench", "m", "--url", fake.host, "--requests", "1")
+    assert "20 tokens, 10 of them right" in result.out
+
+
 def test_a_server_that_does_not_tell_what_it_found_is_measured_all_the_same(lcrt: Lcrt, fake: FakeDaemon) -> None:
     fake.on("GET", "/api/ps", objects({"models": [{"name": "m:latest"}]}))
     result = lcrt("bench", "m", "--url", fake.host, "--requests", "1")

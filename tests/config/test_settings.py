@@ -101,6 +101,13 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
     assert load_settings({"LCRT_CONFIG": str(tmp_path / "own.toml")}).max_queue == 9
 
 
+def test_where_guesses_come_from_is_one_of_some() -> None:
+    assert load_settings({"LCRT_SPECULATION": "OFF"}).speculation == "off"
+    assert load_settings({"LCRT_SPECULATION": "lookup"}).speculation == "lookup"
+    with pytest.raises(ConfigError, match="must be one of lookup, off"):
+        load_settings({"LCRT_SPECULATION": "perhaps"})
+
+
 def test_explaining_lists_every_value_with_its_source() -> None:
     text = load_settings({"OLLAMA_KEEP_ALIVE": "-1", "LCRT_ORIGINS": "a,b"}, {"debug": True}).explain()
     rows = {line.split()[0]: line.split()[1:] for line in text.splitlines()}

@@ -7,7 +7,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from lcrt.core.event import Finish, Usage
-from lcrt.core.model import CachedTokens, LoadRequest, ModelSpec, RunnerInfo
+from lcrt.core.model import CachedTokens, DraftedTokens, LoadRequest, ModelSpec, RunnerInfo
 from lcrt.core.options import LoadOptions
 from lcrt.core.question import PlainText, Question, Reply
 from lcrt.core.request import InferenceRequest
@@ -35,6 +35,9 @@ class FakeRunner:
 
     def cached(self) -> CachedTokens:
         return CachedTokens()
+
+    def drafted(self) -> DraftedTokens:
+        return DraftedTokens()
 
     def submit(self, _request: InferenceRequest, /) -> Stream:
         stream = Stream(lambda: None)

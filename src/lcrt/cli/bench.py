@@ -17,6 +17,7 @@ from lcrt.errors import InvalidRequest, LcrtError, NotFound
 
 if TYPE_CHECKING:
     from lcrt.client.load import Plan
+    from lcrt.client.wire import Process
 
 _REQUESTS_PER_STREAM = 4
 _REPEATS = 3
@@ -75,28 +76,38 @@ def _load(given: argparse.Namespace, model: str) -> int:
         extra=_extra(given.extra),
     )
     say(f"{plan.n_requests} requests, {plan.concurrency} at a time, to {plan.address} (seed {seed})")
-    before = _cached(plan)
+    before = _loaded(plan)
     report = asyncio.run(drive(plan))
-    found = {tier: n - before.get(tier, 0) for tier, n in _cached(plan).items()}
+    after = _loaded(plan)
+    found = _since(before.cached_tokens, after.cached_tokens)
+    guessed = _since(before.drafted_tokens, after.drafted_tokens)
     if given.json:
-        put(_json({"seed": seed, **msgspec.structs.asdict(report), "cached_tokens": found}))
+        put(_json({"seed": seed, **msgspec.structs.asdict(report), "cached_tokens": found, "drafted_tokens": guessed}))
     else:
         put(as_text(report))
         if any(found.values()):
             put(f"{'found':20}" + ", ".join(f"{n} {tier}" for tier, n in found.items()) + " (prompt tokens)\n")
+        if guessed["drafted"]:
+            put(f"{'guessed':20}{guessed['drafted']} tokens, {guessed['accepted']} of them right\n")
     return FAILED if report.n_failed else OK
 
 
-def _cached(plan: "Plan") -> dict[str, int]:
-    """Prompt tokens that the model's runner has found so far, by tier; nothing where the server does not tell."""
+def _since(before: msgspec.Struct, after: msgspec.Struct) -> dict[str, int]:
+    """What counters have risen by."""
+    return {name: n - getattr(before, name) for name, n in msgspec.structs.asdict(after).items()}
+
+
+def _loaded(plan: "Plan") -> "Process":
+    """What the model's runner has counted so far; nothing where the server does not tell."""
     from lcrt.client.api import Api
+    from lcrt.client.wire import Process
 
     try:
         models = Api(plan.address).processes() if plan.api == "ollama" else []
         name = ModelName.parse(plan.model).short
     except (LcrtError, ValueError):
-        return {}
-    return next((msgspec.structs.asdict(model.cached_tokens) for model in models if model.name == name), {})
+        return Process(plan.model)
+    return next((model for model in models if model.name == name), Process(plan.model))
 
 
 def _address(text: str) -> Address:

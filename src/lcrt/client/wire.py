@@ -50,6 +50,13 @@ class CachedTokens(msgspec.Struct, frozen=True):
     disk: int = 0
 
 
+class DraftedTokens(msgspec.Struct, frozen=True):
+    """Tokens that were guessed and computed along with others, and how many of them were right."""
+
+    drafted: int = 0
+    accepted: int = 0
+
+
 class Process(msgspec.Struct, frozen=True):
     """A loaded model."""
 
@@ -60,6 +67,7 @@ class Process(msgspec.Struct, frozen=True):
     expires_at: str = ""
     context_length: int = 0
     cached_tokens: CachedTokens = CachedTokens()
+    drafted_tokens: DraftedTokens = DraftedTokens()
 
 
 class Processes(Reply, frozen=True):

@@ -4,6 +4,7 @@ import math
 import re
 from pathlib import Path
 
+from lcrt.core.model import Speculation
 from lcrt.core.name import DEFAULT_HOST
 from lcrt.units import FOREVER, parse_duration
 
@@ -12,6 +13,7 @@ _FALSE = frozenset({"0", "f", "false", "no", "n", "off"})
 _AUTO = "auto"
 _CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 _MAX_COUNT = 2**31 - 1
+SPECULATIONS: tuple[Speculation, ...] = ("lookup", "off")
 _SIZE = re.compile(r"([0-9]{1,15}) ?(?:([kmgt])(i?)b?|b)?", re.IGNORECASE)
 _POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}
 
@@ -119,6 +121,15 @@ def cache_type(text: str) -> str:
     if text.lower() in _CACHE_TYPES:
         return text.lower()
     raise ValueError(f"must be one of {', '.join(_CACHE_TYPES)}")
+
+
+def speculation(text: str) -> Speculation:
+    """Read where guesses come from."""
+    lowered = text.lower()
+    for choice in SPECULATIONS:
+        if lowered == choice:
+            return choice
+    raise ValueError(f"must be one of {', '.join(SPECULATIONS)}")
 
 
 def directory(text: str) -> Path:

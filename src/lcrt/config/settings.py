@@ -14,6 +14,7 @@ from lcrt.config import env, paths
 from lcrt.config.address import Address
 from lcrt.config.env import clean
 from lcrt.config.sources import Environment, File, Flags, Source
+from lcrt.core.model import Speculation
 from lcrt.errors import ConfigError
 from lcrt.units import FOREVER, format_duration
 
@@ -27,7 +28,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     streams leaves the engine every ``stream_interval``, 0 for every token at once; ``debug`` is 0, 1 or 2;
     ``max_body`` is the most bytes of a request, blobs aside. What prompts computed is kept in
     ``cache_ram`` bytes of host memory, None for a tenth of it, and in ``cache_disk`` bytes of files below
-    ``cache_dir``; 0 turns either off. ``sources`` says for each name where its value came from.
+    ``cache_dir``; 0 turns either off. ``speculation`` says where tokens are guessed from that are computed along
+    with others. ``sources`` says for each name where its value came from.
     """
 
     host: Address = Address()
@@ -54,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache_ram: int | None = None
     cache_disk: int = 8 << 30
     cache_dir: Path = msgspec.field(default_factory=paths.cache_directory)
+    speculation: Speculation = "lookup"
     sources: dict[str, str] = {}
 
     def source(self, name: str) -> str:
@@ -92,6 +95,7 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "cache_ram": env.budget,
     "cache_disk": env.budget,
     "cache_dir": env.directory,
+    "speculation": env.speculation,
 }
 
 

@@ -1,8 +1,13 @@
 """A model as the daemon hands it to the scheduler and a runner."""
 
+from typing import Literal
+
 import msgspec
 
 from lcrt.core.options import LoadOptions
+
+Speculation = Literal["lookup", "off"]
+"""Where a runner guesses tokens from: what was read and written before, or nowhere."""
 
 
 class ModelSpec(msgspec.Struct, frozen=True):
@@ -52,6 +57,7 @@ class LoadRequest(msgspec.Struct, frozen=True):
     latency_target: float = 0.1
     stream_interval: float = 0.016
     cache: CacheBudget = CacheBudget()
+    speculation: Speculation = "off"
 
 
 class RunnerInfo(msgspec.Struct, frozen=True):
@@ -79,6 +85,13 @@ class CachedTokens(msgspec.Struct, frozen=True):
     disk: int = 0
 
 
+class DraftedTokens(msgspec.Struct, frozen=True):
+    """Tokens that a runner guessed and computed along with others, and how many of them were right."""
+
+    drafted: int = 0
+    accepted: int = 0
+
+
 class LoadedModel(msgspec.Struct, frozen=True):
     """One row of ``ps``; ``expires_at`` in Unix seconds, None for never, ``state`` loading, ready or leaving."""
 
@@ -88,3 +101,4 @@ class LoadedModel(msgspec.Struct, frozen=True):
     users: int
     state: str
     cached: CachedTokens = CachedTokens()
+    drafted: DraftedTokens = DraftedTokens()

@@ -11,7 +11,7 @@ import anyio
 import msgspec
 
 from lcrt.core.event import Failure, Finish, Usage
-from lcrt.core.model import CachedTokens, LoadRequest, RunnerInfo
+from lcrt.core.model import CachedTokens, DraftedTokens, LoadRequest, RunnerInfo
 from lcrt.core.question import Question, Refused, Reply
 from lcrt.core.request import InferenceRequest
 from lcrt.errors import LoadError, RunnerDied, RunnerGone
@@ -57,6 +57,7 @@ class RunnerClient(asyncio.Protocol):
         self._streams: dict[int, Stream] = {}
         self._questions: dict[int, asyncio.Future[Reply]] = {}
         self._cached = CachedTokens()
+        self._drafted = DraftedTokens()
         self._next_id = 1
         self._ready: asyncio.Future[RunnerInfo] = asyncio.get_running_loop().create_future()
         self._on_progress: Callable[[float], None] | None = None
@@ -125,6 +126,10 @@ class RunnerClient(asyncio.Protocol):
     def cached(self) -> CachedTokens:
         """What the runner found of the prompts of requests that have ended."""
         return self._cached
+
+    def drafted(self) -> DraftedTokens:
+        """What the runner guessed of the answers that have ended."""
+        return self._drafted
 
     async def stop(self, grace: float) -> None:
         """Ask the process to end; after ``grace`` seconds, or at once while it loads, make it."""
@@ -223,9 +228,14 @@ class RunnerClient(asyncio.Protocol):
                 continue
             stream.feed(event)
             if isinstance(event, Finish):
-                self._cached = _with(self._cached, event.usage)
+                self._count(event.usage)
             if stream.closed:
                 streams.pop(number, None)
+
+    def _count(self, usage: Usage) -> None:
+        drafted = self._drafted
+        self._cached = _with(self._cached, usage)
+        self._drafted = DraftedTokens(drafted.drafted + usage.n_drafted, drafted.accepted + usage.n_accepted)
 
 
 def _with(cached: CachedTokens, usage: Usage) -> CachedTokens:

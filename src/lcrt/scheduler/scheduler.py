@@ -233,6 +233,7 @@ class Scheduler:
             latency_target=settings.latency_target,
             stream_interval=settings.stream_interval,
             cache=settings.cache,
+            speculation=settings.speculation,
         )
         log.info("loading %s", waiter.spec.name)
         self._effects.load(resident.serial, request)

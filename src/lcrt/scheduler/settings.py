@@ -2,7 +2,7 @@
 
 import msgspec
 
-from lcrt.core.model import CacheBudget
+from lcrt.core.model import CacheBudget, Speculation
 
 
 class SchedulerSettings(msgspec.Struct, frozen=True):
@@ -22,3 +22,4 @@ class SchedulerSettings(msgspec.Struct, frozen=True):
     latency_target: float = 0.1
     stream_interval: float = 0.016
     cache: CacheBudget = CacheBudget()
+    speculation: Speculation = "off"

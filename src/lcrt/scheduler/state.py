@@ -3,7 +3,9 @@
 import asyncio
 from typing import Literal, Protocol
 
-from lcrt.core.model import CachedTokens, LoadedModel, ModelSpec, RunnerInfo
+import msgspec
+
+from lcrt.core.model import CachedTokens, DraftedTokens, LoadedModel, ModelSpec, RunnerInfo
 from lcrt.core.options import LoadOptions
 from lcrt.core.question import Question, Reply
 from lcrt.core.request import InferenceRequest
@@ -20,6 +22,9 @@ class Runner(Protocol):
 
     def cached(self) -> CachedTokens:
         """What it found of its prompts so far."""
+
+    def drafted(self) -> DraftedTokens:
+        """What it guessed of its answers so far."""
 
     async def ask(self, question: Question) -> Reply:
         """Ask for something else than a generation."""
@@ -56,8 +61,10 @@ class Resident:
             expires_at = wall + self.deadline - now
         elif self.session is not None:
             expires_at = wall + self.session
-        cached = self.runner.cached() if self.runner is not None else CachedTokens()
-        return LoadedModel(self.spec, self.info, expires_at, self.users, self.state, cached)
+        row = LoadedModel(self.spec, self.info, expires_at, self.users, self.state)
+        if self.runner is None:
+            return row
+        return msgspec.structs.replace(row, cached=self.runner.cached(), drafted=self.runner.drafted())
 
 
 class Waiter:

@@ -156,6 +156,7 @@ def _scheduler_settings(settings: Settings) -> SchedulerSettings:
         latency_target=settings.prefill_latency,
         stream_interval=settings.stream_interval,
         cache=CacheBudget(_cache_ram(settings.cache_ram), settings.cache_disk, str(settings.cache_dir)),
+        speculation=settings.speculation,
     )
 
 

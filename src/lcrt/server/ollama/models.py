@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from lcrt.core.model import CachedTokens, LoadedModel, ModelSpec
+from lcrt.core.model import CachedTokens, DraftedTokens, LoadedModel, ModelSpec
 from lcrt.core.name import ModelName, ModelRef
 from lcrt.errors import InvalidRequest, NotFound
 from lcrt.modelfile.describe import Description, Details
@@ -88,6 +88,7 @@ class _Process(msgspec.Struct, frozen=True):
     size_vram: int
     context_length: int
     cached_tokens: CachedTokens
+    drafted_tokens: DraftedTokens
 
 
 class _ShownMessage(msgspec.Struct, frozen=True):
@@ -159,6 +160,7 @@ def _process(row: LoadedModel, now: float) -> _Process:
         size_vram=row.info.size_device if row.info else 0,
         context_length=row.info.n_ctx if row.info else 0,
         cached_tokens=row.cached,
+        drafted_tokens=row.drafted,
     )
 
 
