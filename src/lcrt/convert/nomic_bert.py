@@ -9,7 +9,7 @@ from lcrt.convert.bert import both
 from lcrt.convert.config import Config
 from lcrt.convert.encoder import vector_keys
 from lcrt.convert.family import Family, Metadata, Target
-from lcrt.convert.wordpiece import of_words
+from lcrt.convert.vocab.wordpiece import of_words
 from lcrt.errors import UnsupportedModel
 
 _NAME = "nomic-bert"

@@ -11,9 +11,8 @@ import msgspec
 from lcrt.convert.config import Config
 from lcrt.convert.family import Metadata
 from lcrt.convert.jsonfile import read_object
+from lcrt.convert.vocab.tokens import Tokens, TokenType
 from lcrt.errors import InvalidRequest, UnsupportedModel
-from lcrt.gguf.types import ValueType
-from lcrt.gguf.writer import Typed
 
 _WHOLE = "tokenizer.json"
 _LINES = "vocab.txt"
@@ -22,7 +21,6 @@ _KIND = "WordPiece"
 _LINES_MAX = 64 << 20
 _BEGIN = "\u2581"
 _CONTINUED = "##"
-_NORMAL, _CONTROL, _UNUSED = 1, 3, 5
 _ROLES = {"bos": "cls", "eos": "sep", "seperator": "sep", "unknown": "unk", "padding": "pad", "mask": "mask"}
 """Names in the engine's keys (its spelling too) and in the tokenizer's settings."""
 _NEEDED = ("cls", "sep", "unk")
@@ -70,19 +68,17 @@ class _Settings(msgspec.Struct, frozen=True):
 def of_words(folder: Path, config: Config) -> Metadata:
     """Make the keys of a WordPiece tokenizer. InvalidRequest when its files are missing or damaged."""
     whole, settings = _read(folder / _WHOLE, _File), _read(folder / _SETTINGS, _Settings)
-    tokens = _of_model(whole.model) if whole.model else _of_lines(folder / _LINES)
+    texts = _of_model(whole.model) if whole.model else _of_lines(folder / _LINES)
     marked = {settings.special(name) for name in _ROLES.values()}
     marked |= {added.content for added in whole.added_tokens if added.special}
-    n_rows = config.size("vocab_size")
-    if n_rows < len(tokens):
-        raise config.wrong(f"there are {len(tokens)} tokens and vocab_size is {n_rows}")
-    padding = [f"[PAD{number}]" for number in range(len(tokens), n_rows)]
-    kinds = [_CONTROL if token in marked else _NORMAL for token in tokens] + [_UNUSED] * len(padding)
+    tokens = Tokens(config.size("vocab_size"))
+    if len(tokens.texts) < len(texts):
+        raise config.wrong(f"there are {len(texts)} tokens and vocab_size is {len(tokens.texts)}")
+    for number, text in enumerate(texts):
+        is_marked = text in marked
+        tokens.put(number, text if is_marked else _turned(text), TokenType.CONTROL if is_marked else TokenType.NORMAL)
     return {
-        "tokenizer.ggml.model": "bert",
-        "tokenizer.ggml.pre": "default",
-        "tokenizer.ggml.tokens": [token if token in marked else _turned(token) for token in tokens] + padding,
-        "tokenizer.ggml.token_type": Typed(ValueType.INT32, kinds),
+        **tokens.keys("bert", "default", scored=False),
         "tokenizer.ggml.token_type_count": config.size("type_vocab_size", 1),
         **_numbers(tokens, settings),
         **_normalizer(whole, settings),
@@ -93,12 +89,11 @@ def _turned(token: str) -> str:
     return token.removeprefix(_CONTINUED) if token.startswith(_CONTINUED) else _BEGIN + token
 
 
-def _numbers(tokens: list[str], settings: _Settings) -> Metadata:
+def _numbers(tokens: Tokens, settings: _Settings) -> Metadata:
     """Number the tokens that have a role."""
-    number_of = {token: number for number, token in enumerate(tokens)}
     found: Metadata = {}
     for role, name in _ROLES.items():
-        number = number_of.get(settings.special(name))
+        number = tokens.index(settings.special(name))
         if number is not None:
             found[f"tokenizer.ggml.{role}_token_id"] = number
         elif name in _NEEDED:
