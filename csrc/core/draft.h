@@ -33,4 +33,7 @@ typedef struct lcrt_draft {
     lcrt_guess guess;
 } lcrt_draft;
 
+/* The tokens found become the guess, once the last one has been settled. */
+void lcrt_draft_note(lcrt_draft *draft);
+
 #endif

@@ -59,8 +59,7 @@ static void check_guess(lcrt_engine *engine, lcrt_sequence *sequence, int32_t n)
     }
 }
 
-/* How many of the tokens found may be drafted: those before the end, and what a grammar takes. */
-static int32_t usable(const lcrt_engine *engine, const lcrt_sequence *sequence, int32_t n_found) {
+int32_t lcrt_engine_usable_draft(const lcrt_engine *engine, const lcrt_sequence *sequence, int32_t n_found) {
     const lcrt_backend *backend = &engine->backend;
     const lcrt_grammar *grammar = &sequence->guided.grammar;
     const int32_t *tokens = sequence->draft.tokens;
@@ -72,8 +71,7 @@ static int32_t usable(const lcrt_engine *engine, const lcrt_sequence *sequence, 
     return guided && n > 0 ? grammar->vtable->valid(grammar->self, tokens, n) : n;
 }
 
-/* The most tokens of a draft: none is for the row behind the last token that a job may have. */
-static int32_t draft_max(const lcrt_engine *engine, const lcrt_sequence *sequence) {
+int32_t lcrt_engine_draft_max(const lcrt_engine *engine, const lcrt_sequence *sequence) {
     int32_t n_max = abs(engine->params.n_draft);
     int32_t n_left = sequence->n_ctx - sequence->n_tokens - 1;
     n_max = n_left < n_max ? n_left : n_max;
@@ -102,16 +100,7 @@ static lcrt_place find_place(const lcrt_engine *engine, lcrt_sequence *sequence)
     return way->n_lost <= 1 ? near : found;
 }
 
-/* Looks for a draft. */
-static lcrt_gate_wish find_draft(lcrt_engine *engine, lcrt_sequence *sequence) {
-    lcrt_draft *draft = &sequence->draft;
-    int32_t n_max = draft_max(engine, sequence);
-    draft->n_found = 0;
-    if (n_max > 0 && sequence->cache) {
-        lcrt_place place = find_place(engine, sequence);
-        int32_t n = lcrt_lookup_read(engine->lookup, place, sequence->tokens, sequence->n_tokens, draft->tokens, n_max);
-        draft->n_found = usable(engine, sequence, n);
-    }
+void lcrt_draft_note(lcrt_draft *draft) {
     lcrt_guess *guess = &draft->guess;
     if (draft->n_found > 0 && guess->n_seen == guess->n) {
         memcpy(guess->tokens, draft->tokens, sizeof(guess->tokens));
@@ -119,6 +108,19 @@ static lcrt_gate_wish find_draft(lcrt_engine *engine, lcrt_sequence *sequence) {
         guess->n_seen = 0;
         guess->source = draft->source;
     }
+}
+
+/* Looks for a draft in the history. */
+static lcrt_gate_wish find_draft(lcrt_engine *engine, lcrt_sequence *sequence) {
+    lcrt_draft *draft = &sequence->draft;
+    int32_t n_max = lcrt_engine_draft_max(engine, sequence);
+    draft->n_found = 0;
+    if (n_max > 0 && sequence->cache) {
+        lcrt_place place = find_place(engine, sequence);
+        int32_t n = lcrt_lookup_read(engine->lookup, place, sequence->tokens, sequence->n_tokens, draft->tokens, n_max);
+        draft->n_found = lcrt_engine_usable_draft(engine, sequence, n);
+    }
+    lcrt_draft_note(draft);
     double rate = draft->n_found > 0 ? draft->own.rates[draft->source] : 0;
     return (lcrt_gate_wish){.n_max = draft->n_found, .rate = rate};
 }
@@ -147,8 +149,37 @@ static bool can_draft(const lcrt_engine *engine) {
     return engine->n_streams <= STREAMS_MAX;
 }
 
+/* Where a pass wants as many rows of each sequence, all wish the same. */
+static void level_wishes(lcrt_engine *engine) {
+    int32_t n_least = INT32_MAX;
+    for (int32_t i = 0; i < engine->n_shares; i++) {
+        n_least = engine->wishes[i].n_max < n_least ? engine->wishes[i].n_max : n_least;
+    }
+    for (int32_t i = 0; i < engine->n_shares && engine->backend.info.consecutive; i++) {
+        engine->wishes[i].n_max = n_least;
+    }
+}
+
+/* Finds drafts, decides how long they may be, and has those that do not exist yet made. */
+static int32_t choose(lcrt_engine *engine, int32_t n_spare) {
+    for (int32_t i = 0; i < engine->n_shares; i++) {
+        lcrt_sequence *sequence = engine->sharing[i];
+        engine->wishes[i] = lcrt_engine_wish_drafter(engine, sequence, find_draft(engine, sequence));
+    }
+    level_wishes(engine);
+    bool always = engine->params.n_draft < 0;
+    int32_t n_always = n_spare / engine->n_streams;
+    int32_t n = always ? n_always : lcrt_gate_choose(&engine->gate, engine->wishes, engine->n_streams, n_spare);
+    if (n > 0 && engine->drafter != NULL) {
+        lcrt_engine_run_drafter(engine, n);
+        level_wishes(engine);
+    }
+    return n;
+}
+
 int32_t lcrt_engine_plan_drafts(lcrt_engine *engine) {
-    int32_t n_wanted = 0, n_least = INT32_MAX, n_drafted = 0;
+    int32_t n_wanted = 0, n_drafted = 0;
+    engine->drafter_ns = 0;
     for (int32_t i = 0; i < engine->n_shares; i++) {
         lcrt_sequence *sequence = engine->sharing[i];
         sequence->draft.n = 0;
@@ -160,18 +191,7 @@ int32_t lcrt_engine_plan_drafts(lcrt_engine *engine) {
     if (engine->lookup == NULL || !can_draft(engine)) {
         return 0;
     }
-    for (int32_t i = 0; i < engine->n_shares; i++) {
-        engine->wishes[i] = find_draft(engine, engine->sharing[i]);
-        n_least = engine->wishes[i].n_max < n_least ? engine->wishes[i].n_max : n_least;
-    }
-    bool even = engine->backend.info.consecutive && engine->n_streams > 1;
-    for (int32_t i = 0; even && i < engine->n_shares; i++) {
-        engine->wishes[i].n_max = n_least;
-    }
-    int32_t n_spare = spare_rows(engine, n_wanted);
-    int32_t n = engine->params.n_draft < 0
-                    ? n_spare / engine->n_streams
-                    : lcrt_gate_choose(&engine->gate, engine->wishes, engine->n_streams, n_spare);
+    int32_t n = choose(engine, spare_rows(engine, n_wanted));
     for (int32_t i = 0; i < engine->n_shares; i++) {
         int32_t n_own = engine->wishes[i].n_max < n ? engine->wishes[i].n_max : n;
         engine->sharing[i]->draft.n = n_own;
@@ -277,8 +297,8 @@ void lcrt_engine_settle_drafts(lcrt_engine *engine) {
         n_drafted += engine->draws[i].n_drafted;
         n_kept += engine->draws[i].n_kept;
     }
-    if (n_drafted > 0) {
-        lcrt_gate_settle(&engine->gate, engine->n_streams, n_drafted, n_kept, 0);
+    if (n_drafted > 0 || engine->drafter_ns > 0) {
+        lcrt_gate_settle(&engine->gate, engine->n_streams, n_drafted, n_kept, (double)engine->drafter_ns);
         add(&engine->counters.n_drafted, n_drafted);
         add(&engine->counters.n_accepted, n_kept);
     }

@@ -96,6 +96,7 @@ static lcrt_status make_arrays(lcrt_engine *engine) {
 static void release(lcrt_engine *engine) {
     lcrt_engine_tiers_free(engine);
     lcrt_engine_drafts_free(engine);
+    lcrt_engine_drafter_free(engine);
     lcrt_crew_free(engine->crew);
     lcrt_crew_free(engine->mask_crew);
     lcrt_slots_free(&engine->slots);
@@ -154,6 +155,9 @@ lcrt_status lcrt_engine_open(const lcrt_backend *backend, const lcrt_engine_para
     if (status == LCRT_OK) {
         status = lcrt_engine_drafts_open(engine);
     }
+    if (status == LCRT_OK) {
+        status = lcrt_engine_drafter_open(engine);
+    }
     if (status != LCRT_OK) {
         release(engine);
         return status;
@@ -202,9 +206,12 @@ void lcrt_engine_free(lcrt_engine *engine) {
     if (engine == NULL) {
         return;
     }
-    lcrt_backend backend = engine->backend;
+    lcrt_backend backend = engine->backend, drafter = engine->drafter_backend;
     lcrt_engine_halt(engine);
     lcrt_engine_drop_jobs(engine);
     release(engine);
     backend.vtable->free(backend.self);
+    if (drafter.vtable != NULL) {
+        drafter.vtable->free(drafter.self);
+    }
 }

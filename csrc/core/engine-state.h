@@ -11,6 +11,7 @@
 
 #include "batch.h"
 #include "crew.h"
+#include "drafter.h"
 #include "engine-tiers.h"
 #include "lcrt/engine.h"
 #include "pace.h"
@@ -112,12 +113,17 @@ struct lcrt_engine {
     lcrt_crew *mask_crew;
     lcrt_lookup *lookup; /* NULL: no drafts */
     lcrt_gate gate;
-    lcrt_gate_wish *wishes; /* of each of sharing */
-    bool drafts_held;       /* this step has no room for them */
-    bool unsynced;          /* a decode without outputs may still be running on the device */
-    bool untold;            /* events are in the ring that the reader has not been woken for ... */
-    bool urgent;            /* ... one of them begins or ends a job */
-    int64_t told_ns;        /* when it was woken last */
+    lcrt_gate_wish *wishes;       /* of each of sharing */
+    lcrt_backend drafter_backend; /* without vtable: none */
+    lcrt_drafter *drafter;        /* NULL: none, or it has failed */
+    lcrt_drafting *draftings;
+    double guess_ns, catch_up_ns; /* what it takes for a guess, and for a token that it lags by; 0: not measured */
+    int64_t drafter_ns;           /* what it took before the pass under way */
+    bool drafts_held;             /* this step has no room for them */
+    bool unsynced;                /* a decode without outputs may still be running on the device */
+    bool untold;                  /* events are in the ring that the reader has not been woken for ... */
+    bool urgent;                  /* ... one of them begins or ends a job */
+    int64_t told_ns;              /* when it was woken last */
     lcrt_crew *crew;
     double draw_ns; /* what sampling one row costs; 0: not measured */
     double copy_ns; /* what copying one token between split streams costs; 0: not measured */
@@ -162,6 +168,10 @@ void lcrt_engine_drafts_free(lcrt_engine *engine);
 int32_t lcrt_engine_plan_drafts(lcrt_engine *engine);
 /* Guesses that got no rows are dropped. */
 void lcrt_engine_fit_drafts(lcrt_engine *engine);
+/* The most tokens of a draft: none is for the row behind the last token that a job may have. */
+int32_t lcrt_engine_draft_max(const lcrt_engine *engine, const lcrt_sequence *sequence);
+/* How many of the first n of its tokens may be a draft: those before the end, and what a grammar takes. */
+int32_t lcrt_engine_usable_draft(const lcrt_engine *engine, const lcrt_sequence *sequence, int32_t n);
 /* No more drafts in this step; false when there were none anyway. */
 bool lcrt_engine_drop_drafts(lcrt_engine *engine);
 /* After a sequence has advanced by its first row: goes on with those of its draft. An error
@@ -169,6 +179,14 @@ bool lcrt_engine_drop_drafts(lcrt_engine *engine);
 lcrt_status lcrt_engine_follow_draft(lcrt_engine *engine, lcrt_draw *draw, bool can_shift, int64_t now_ns);
 /* After all of them. */
 void lcrt_engine_settle_drafts(lcrt_engine *engine);
+
+/* engine-drafter.c: guesses of a smaller model. */
+lcrt_status lcrt_engine_drafter_open(lcrt_engine *engine);
+void lcrt_engine_drafter_free(lcrt_engine *engine);
+/* What is wished for a stream, given what the history has. */
+lcrt_gate_wish lcrt_engine_wish_drafter(const lcrt_engine *engine, lcrt_sequence *sequence, lcrt_gate_wish found);
+/* Guesses up to n_max tokens for each stream that wishes so; the wishes become what it has guessed. */
+void lcrt_engine_run_drafter(lcrt_engine *engine, int32_t n_max);
 
 /* engine-sets.c: which of the sets has the next pass. */
 /* Before a pass is composed: the turn goes on, or to the set that has waited longest. Not in the middle of making room

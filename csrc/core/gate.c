@@ -24,7 +24,7 @@ static const double rates_before[LCRT_GATE_SOURCES] = {0.9, 0.7, 0.4, 0.7, 0.4, 
 /* After so many declined drafts a promising one is tried all the same: costs may have changed. */
 #define RETRY_AFTER 256
 #define RETRY_TOKENS 3
-#define RETRY_RATE 0.7
+#define RETRY_SHARE 0.7 /* of them expected to be right */
 
 static double bounded(double value, double least, double most) {
     return value < least ? least : value > most ? most : value;
@@ -122,17 +122,21 @@ static prospect look(const lcrt_gate *gate, const lcrt_gate_wish *wishes, int32_
             out.n_taken += chance;
         }
         out.n_drafted += n_own;
-        out.ns += wish->each_ns * n_own;
+        out.ns += wish->each_ns * n_own + (n_own > 0 ? wish->once_ns : 0);
     }
     int32_t n_rows = n_streams + out.n_drafted;
     out.ns += n_rows <= LCRT_GATE_ROWS ? lcrt_gate_cost(gate, n_rows) : 0;
     return out;
 }
 
+bool lcrt_gate_is_curious(const lcrt_gate *gate) {
+    return gate->n_declined >= RETRY_AFTER;
+}
+
 /* Whether a draft that does not seem to pay is tried, to see what it costs by now. */
 static bool retries(const lcrt_gate *gate, const prospect *short_one, double plain_ns) {
-    bool promising = short_one->n_drafted > 0 && short_one->n_taken >= RETRY_RATE * short_one->n_drafted;
-    return promising && gate->n_declined >= RETRY_AFTER && gate->credit_ns > short_one->ns - plain_ns;
+    bool promising = short_one->n_drafted > 0 && short_one->n_taken >= RETRY_SHARE * short_one->n_drafted;
+    return promising && lcrt_gate_is_curious(gate) && gate->credit_ns > short_one->ns - plain_ns;
 }
 
 int32_t lcrt_gate_choose(lcrt_gate *gate, const lcrt_gate_wish *wishes, int32_t n_streams, int32_t n_spare) {

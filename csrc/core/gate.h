@@ -39,6 +39,7 @@ typedef struct lcrt_gate_wish {
     int32_t n_max;  /* tokens; 0: nothing */
     double rate;    /* each is right with this chance if those before it are */
     double each_ns; /* what drafting one costs */
+    double once_ns; /* ... and drafting any at all */
 } lcrt_gate_wish;
 
 void lcrt_gate_init(lcrt_gate *gate);
@@ -51,6 +52,11 @@ void lcrt_gate_measure(lcrt_gate *gate, int32_t n_rows, int64_t ns);
 
 /* Of a draft from this source, n_right tokens were right, and then one was not if wrong. */
 void lcrt_gate_observe(lcrt_gate *gate, lcrt_gate_own *own, int32_t source, int32_t n_right, bool wrong);
+
+/* Whether so many drafts in a row were declined that one is tried should it be affordable. A source that has no
+ * guesses unless it is asked for them then wishes with this rate at least. */
+bool lcrt_gate_is_curious(const lcrt_gate *gate);
+#define LCRT_GATE_RETRY_RATE 0.85
 
 /* The most tokens to draft for each stream of the next pass; 0: none. One row each is needed
  * anyway. n_spare: rows beyond these, over all streams. */

@@ -42,7 +42,7 @@ static test_outcome run(lcrt_gate *gate, const test_machine *machine, int32_t n_
     }
     for (int32_t pass = 0; pass < n_passes; pass++) {
         for (int32_t i = 0; i < n_streams; i++) {
-            wishes[i] = (lcrt_gate_wish){machine->n_max, own[i].rates[0], machine->each_ns};
+            wishes[i] = (lcrt_gate_wish){.n_max = machine->n_max, .rate = own[i].rates[0], .each_ns = machine->each_ns};
         }
         int32_t n = lcrt_gate_choose(gate, wishes, n_streams, 1000);
         int32_t n_drafted = n * n_streams, n_taken = 0;

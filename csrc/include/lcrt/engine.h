@@ -28,18 +28,21 @@ extern "C" {
 typedef struct lcrt_engine lcrt_engine;
 
 typedef struct lcrt_engine_params {
-    int32_t n_slots;           /* sequences that run at the same time, 1 .. n_seq_max */
-    int32_t n_chunk_min;       /* prompt rows per step never go below this, nor below the backend's
+    int32_t n_slots;             /* sequences that run at the same time, 1 .. n_seq_max */
+    int32_t n_chunk_min;         /* prompt rows per step never go below this, nor below the backend's
                                   * n_chunk, while others decode; default 16 */
-    int32_t n_chunk;           /* fixed prompt rows per step while others decode; 0 measures */
-    int64_t latency_target_ns; /* longest step while others decode; default 100 ms */
-    int64_t wake_interval_ns;  /* text wakes the reader no more often than this; default 16 ms */
-    int32_t n_sampler_threads; /* 0: as the backend advises */
-    int32_t max_queue;         /* jobs waiting for a slot, a power of two; default 1024 */
-    size_t events_len;         /* bytes of the event ring, a power of two from 4096 on; default 4 MiB */
-    lcrt_cache_params cache;   /* default: none */
-    int32_t n_draft;           /* tokens guessed for each stream and pass at most, up to 16; default 0: none.
-                                  * They change when tokens come, never which */
+    int32_t n_chunk;             /* fixed prompt rows per step while others decode; 0 measures */
+    int64_t latency_target_ns;   /* longest step while others decode; default 100 ms */
+    int64_t wake_interval_ns;    /* text wakes the reader no more often than this; default 16 ms */
+    int32_t n_sampler_threads;   /* 0: as the backend advises */
+    int32_t max_queue;           /* jobs waiting for a slot, a power of two; default 1024 */
+    size_t events_len;           /* bytes of the event ring, a power of two from 4096 on; default 4 MiB */
+    lcrt_cache_params cache;     /* default: none */
+    int32_t n_draft;             /* tokens guessed for each stream and pass at most, up to 32, as far as that promises
+                                  * to pay, or always when negative; default 0: none. They change when tokens come,
+                                  * never which */
+    const lcrt_backend *drafter; /* a smaller model of the same vocabulary that guesses too; NULL: none. Copied, and
+                                  * taken over together with the backend */
 } lcrt_engine_params;
 
 /* All defaults. */
@@ -146,7 +149,7 @@ typedef struct lcrt_engine_stats {
     int64_t n_accepted;     /* ... and of these, those that were right */
 } lcrt_engine_stats;
 
-/* Starts the thread. Takes the backend only on LCRT_OK. */
+/* Starts the thread. Takes the backends only on LCRT_OK. LCRT_ERR_UNSUPPORTED: the drafter cannot be one. */
 lcrt_status lcrt_engine_init(const lcrt_backend *backend, const lcrt_engine_params *params, lcrt_engine **out);
 
 /* Cancels what runs, joins the thread, frees the backend. NULL is fine. */

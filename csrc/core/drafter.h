@@ -1,0 +1,39 @@
+/* drafter.h -- a smaller model that guesses what the first one will say.
+ *
+ * Engine thread only. It has a sequence of its own for each slot, which follows what the slot's
+ * sequence holds: what both have stays, what differs is forgotten and computed again. */
+#ifndef LCRT_DRAFTER_H
+#define LCRT_DRAFTER_H
+
+#include <stdint.h>
+
+#include "lcrt/backend.h"
+#include "lcrt/status.h"
+
+typedef struct lcrt_drafter lcrt_drafter;
+
+/* What is wanted for one slot, and what came of it. */
+typedef struct lcrt_drafting {
+    int32_t slot;
+    const int32_t *tokens; /* of its sequence */
+    int32_t n_tokens;
+    int32_t n_max; /* tokens to guess */
+    int32_t *out;
+    int32_t n; /* guessed; fewer where there is no room */
+} lcrt_drafting;
+
+/* The backend stays the caller's and must live longer. LCRT_ERR_UNSUPPORTED for one whose memory cannot be cut or that has not
+ * as many sequences as there are slots; n_vocab must be its own. */
+lcrt_status lcrt_drafter_init(const lcrt_backend *backend, int32_t n_slots, int32_t n_vocab, lcrt_drafter **out);
+void lcrt_drafter_free(lcrt_drafter *drafter);
+
+/* Tokens that must be computed before it can guess: at least one. */
+int32_t lcrt_drafter_lag(const lcrt_drafter *drafter, const lcrt_drafting *drafting);
+
+/* Computes up to n_rows of these, all but the last; n becomes how many. */
+lcrt_status lcrt_drafter_catch_up(lcrt_drafter *drafter, lcrt_drafting *drafting, int32_t n_rows);
+
+/* Guesses for several slots at a time, the likeliest tokens. Where it lags by more than a batch it guesses nothing. */
+lcrt_status lcrt_drafter_guess(lcrt_drafter *drafter, lcrt_drafting *draftings, int32_t n_draftings);
+
+#endif
