@@ -30,6 +30,7 @@ cdef extern from "lcrt/engine.h" nogil:
         size_t events_len
         lcrt_cache_params cache
         int32_t n_draft
+        const lcrt_backend *drafter
 
     lcrt_engine_params lcrt_engine_params_default()
 

@@ -43,11 +43,16 @@ class Engine(Handle):
     """Runs jobs; its thread never takes the GIL. ``context`` and ``params`` have defaults.
 
     Events wait in a ring until ``events`` takes them; ``fileno`` is readable when some wait. ``close``
-    drops what runs. Raises what ``Context`` raises.
+    drops what runs. ``draft`` is a smaller model of the same vocabulary that guesses what comes; it stays the
+    caller's. Raises what ``Context`` raises, and ``UnsupportedModel`` for a draft that cannot be one.
     """
 
     def __new__(
-        cls, model: Model, context: ContextParams | None = None, params: EngineParams | None = None
+        cls,
+        model: Model,
+        context: ContextParams | None = None,
+        params: EngineParams | None = None,
+        draft: Model | None = None,
     ) -> Self: ...
     @property
     def info(self) -> ContextInfo:

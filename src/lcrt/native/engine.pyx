@@ -4,8 +4,6 @@ import atexit
 import weakref
 from threading import Lock
 
-import msgspec
-
 from lcrt.core.event import Usage
 from lcrt.errors import ClosedError, InvalidRequest
 from lcrt.native.values import CacheHits, CacheStats, ContextParams, EngineParams, EngineStats
@@ -18,6 +16,7 @@ from libc.stdlib cimport calloc, free
 from lcrt.native cimport c_adapter as a, c_backend as b, c_cache as k, c_engine as c, c_status as s
 from lcrt.native.adapter cimport AdapterSet
 from lcrt.native.backend cimport make_backend, own_adapters
+from lcrt.native.draft cimport make_drafter, room_for_drafts
 from lcrt.native.grammar cimport Grammar
 from lcrt.native.handle cimport Handle
 from lcrt.native.model cimport Model, int32_buffer
@@ -26,7 +25,6 @@ from lcrt.native.status cimport check
 
 cdef enum:
     N_VIEWS = 64
-    DRAFTS = 4  # whole ones that a pass has rows of logits for, beside one row for each sequence
 
 cdef int64_t SECOND = 1000000000
 cdef int64_t WAIT_SLICE = 50000000
@@ -132,7 +130,8 @@ cdef class _Stops:
 cdef class Engine(Handle):
     """Runs jobs; its thread never takes the GIL. ``context`` and ``params`` have defaults.
 
-    Events wait in a ring until ``events`` takes them; ``fileno`` is readable when some wait.
+    Events wait in a ring until ``events`` takes them; ``fileno`` is readable when some wait. ``draft`` is a
+    smaller model of the same vocabulary that guesses what comes.
     """
 
     cdef c.lcrt_engine *_engine
@@ -147,26 +146,31 @@ cdef class Engine(Handle):
     cdef object __weakref__
     cdef readonly object info
 
-    def __cinit__(self, Model model not None, context=None, params=None):
+    def __cinit__(self, Model model not None, context=None, params=None, Model draft=None):
         cdef c.lcrt_engine_params p
+        cdef b.lcrt_backend drafter
         cdef AdapterSet own
         cdef s.lcrt_status status
         cdef list texts = []
-        context = ContextParams() if context is None else context
-        params = EngineParams() if params is None else params
-        if params.n_draft != 0 and context.n_outputs == 0:
-            rows = context.n_parallel + DRAFTS * abs(params.n_draft)
-            context = msgspec.structs.replace(context, n_outputs=rows)
+        context, params = room_for_drafts(context or ContextParams(), params or EngineParams(), draft is not None)
         p = _params(params, context, texts)
         self._suppressed = model.vocab.suppressed
         self._sets_lock, self._sets, self._jobs = Lock(), {}, {}
         own = own_adapters(model, context)
         self._own_set = own.key()
         self.info = make_backend(model, context, own, &self._backend)
-        with nogil:
-            status = c.lcrt_engine_init(&self._backend, &p, &self._engine)
-        if status != s.LCRT_OK:
-            self._backend.vtable.free(self._backend.self)
+        drafter.vtable = NULL
+        try:
+            if draft is not None:
+                self.info = make_drafter(model, draft, context, self.info, &drafter)
+                p.drafter = &drafter
+            with nogil:
+                status = c.lcrt_engine_init(&self._backend, &p, &self._engine)
+        finally:
+            if self._engine == NULL:
+                self._backend.vtable.free(self._backend.self)
+                if drafter.vtable != NULL:
+                    drafter.vtable.free(drafter.self)
         check(status, b"an engine parameter is out of range" if status == s.LCRT_ERR_INVALID else b"")
         _open.add(self)
 

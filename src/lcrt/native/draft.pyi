@@ -1,0 +1,1 @@
+"""Makes the backend under a model that guesses for another one."""
