@@ -85,6 +85,7 @@ def test_digests_complete_the_request(tmp_path: Path) -> None:
         (["a.gguf", "b.bin", "config.json"], ["a.gguf"]),
         (["model.safetensors", "x.gguf", "config.json", "sub/tokenizer.json"], None),
         (["b.bin", "tokenizer.model"], ["b.bin", "tokenizer.model"]),
+        (["model.safetensors", "vocab.txt", "notes.txt"], ["model.safetensors", "vocab.txt"]),
     ],
 )
 def test_a_directory_stands_for_the_best_files_in_it(

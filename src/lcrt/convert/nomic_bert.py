@@ -23,6 +23,7 @@ _MUST_BE_OFF = (
     "mlp_fc1_bias",
     "mlp_fc2_bias",
     "rotary_emb_interleaved",
+    "scale_attn_by_inverse_layer_idx",
 )
 
 

@@ -26,7 +26,7 @@ _WEIGHTS = (
     ("*.gguf",),
     ("*.bin",),
 )
-_BESIDE = ("*.json", "*/*.json", "chat_template.jinja", "tokenizer.model", "*/tokenizer.model")
+_BESIDE = ("*.json", "*/*.json", "chat_template.jinja", "tokenizer.model", "*/tokenizer.model", "vocab.txt")
 _NOT_PARAMETERS = frozenset(
     {"model", "license", "template", "system", "adapter", "draft", "renderer", "parser", "message", "requires"}
 )
