@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lcrt.gguf.reader import read_header
 from lcrt.gguf.writer import Tensor, write_gguf
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -38,3 +39,18 @@ def smol_shapes(n_layers: int = 30) -> dict[str, tuple[int, ...]]:
     return {
         f"blk.{layer}.attn_{kind}": (576, 576 if kind == "q" else 192) for layer in range(n_layers) for kind in "qv"
     }
+
+
+def merge(path: Path, out: Path, changes: Mapping[str, tuple[NDArray[np.float32], ...]], scale: float) -> Path:
+    """A copy of a model in single precision with its matrices changed."""
+    header = read_header(path)
+    data = bytearray(path.read_bytes())
+    for tensor in header.tensors:
+        name = tensor.name.removesuffix(".weight")
+        if name in changes:
+            a, b = changes[name]
+            start = header.data_offset + tensor.offset
+            values = np.frombuffer(data, np.float32, tensor.n_elements, start).reshape(tensor.shape[::-1])
+            data[start : start + tensor.size] = (values + scale * (b @ a)).astype(np.float32).tobytes()
+    out.write_bytes(data)
+    return out

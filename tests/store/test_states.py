@@ -11,7 +11,7 @@ def blob(data: bytes) -> str:
 
 
 def folder_of(directory: Path, weights: str, *adapters: str) -> Path:
-    folder = directory / folder_name(weights, adapters)
+    folder = directory / folder_name(weights, [(path, 1.0) for path in adapters])
     folder.mkdir(parents=True)
     (folder / "a.state").write_bytes(b"x")
     return folder
@@ -21,12 +21,13 @@ def test_a_blob_has_one_name_wherever_it_lies() -> None:
     name = folder_name(blob(b"weights"))
     assert name == folder_name(blob(b"weights").replace("somewhere", "elsewhere"))
     assert name.isalnum()
-    assert len({name, folder_name(blob(b"others")), folder_name(blob(b"weights"), [blob(b"adapter")])}) == 3
+    assert len({name, folder_name(blob(b"others")), folder_name(blob(b"weights"), [(blob(b"adapter"), 1.0)])}) == 3
 
 
-def test_the_order_of_adapters_counts() -> None:
-    one, two = blob(b"one"), blob(b"two")
+def test_the_order_of_adapters_counts_and_their_scales() -> None:
+    one, two = (blob(b"one"), 1.0), (blob(b"two"), 1.0)
     assert folder_name(blob(b"w"), [one, two]) != folder_name(blob(b"w"), [two, one])
+    assert folder_name(blob(b"w"), [one]) != folder_name(blob(b"w"), [(blob(b"one"), 0.5)])
 
 
 def test_another_file_is_told_by_its_size_and_time(tmp_path: Path) -> None:

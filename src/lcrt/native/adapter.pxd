@@ -10,6 +10,7 @@ cdef enum:
 cdef class Adapter(Handle):
     cdef a.lcrt_adapter *_adapter
     cdef readonly str identity
+    cdef object __weakref__
 
 
 cdef class AdapterSet:

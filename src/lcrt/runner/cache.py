@@ -27,7 +27,7 @@ def cache_params(request: LoadRequest, context: ContextParams) -> CacheParams:
         disk=budget.disk,
         directory=budget.directory,
         version=f"states 1, llama.cpp {runtime.backend_version()}",
-        model=folder_name(request.model.path, request.model.adapters),
+        model=folder_name(request.model.path, [(path, 1.0) for path in request.model.adapters]),
         setup=setup,
     )
 

@@ -16,7 +16,8 @@ class Job(msgspec.Struct, frozen=True):
     """Everything decided: the prompt's tokens, limits, sampling with a seed, stop strings.
 
     ``prompt`` is the prompt before it was cut, for requests that want their context back.
-    ``grammar`` is the state of what the answer may say; the engine takes it over.
+    ``grammar`` is the state of what the answer may say; the engine takes it over. ``adapters`` are loaded ones with
+    their scales, None: the model's own.
     """
 
     tokens: Sequence[int]
@@ -30,6 +31,7 @@ class Job(msgspec.Struct, frozen=True):
     ignore_eog: bool = False
     prompt: Sequence[int] | None = None
     grammar: object = None
+    adapters: Sequence[tuple[object, float]] | None = None
 
 
 class Step(Protocol):

@@ -27,6 +27,7 @@ TOO_LONG_TEXT = (
 )
 NO_MEDIA_TEXT = "Multimodal data provided, but model does not support multimodal requests."
 NO_FORMAT_TEXT = "structured output (`format`) is not available for this model"
+NO_ADAPTERS_TEXT = "this model takes no adapters"
 NO_FILL_TEXT = "this model does not support insert"
 CONTEXTS_MAX = 10
 SEED_MASK = (1 << 64) - 1
@@ -39,14 +40,29 @@ class Compiler(Protocol):
         """A grammar for one answer to this prompt. Raises ``InvalidGrammar``."""
 
 
+class AdapterSource(Protocol):
+    """Loads adapters, or has them already. Any thread."""
+
+    def take(self, wanted: Sequence[tuple[str, float]]) -> Sequence[tuple[object, float]]:
+        """The adapters of these files, with their scales. Raises ``InvalidRequest`` when one does not fit."""
+
+
 class Pipeline:
     """The stages before the engine, for one loaded model with ``n_ctx`` positions per request."""
 
-    def __init__(self, vocab: Vocab, template: Template, n_ctx: int, grammars: Compiler | None = None) -> None:
+    def __init__(
+        self,
+        vocab: Vocab,
+        template: Template,
+        n_ctx: int,
+        grammars: Compiler | None = None,
+        adapters: AdapterSource | None = None,
+    ) -> None:
         self._vocab = vocab
         self._template = template
         self._n_ctx = n_ctx
         self._grammars = grammars
+        self._adapters = adapters
 
     def prepare(self, request: InferenceRequest) -> Job | Rendered:
         """Decide everything about a request. Raises the ``LcrtError`` that says why it cannot be answered."""
@@ -54,6 +70,8 @@ class Pipeline:
             raise NotSupported(NO_FORMAT_TEXT)
         if any(message.images for message in request.messages):
             raise InvalidRequest(NO_MEDIA_TEXT)
+        if request.adapters is not None and self._adapters is None:
+            raise InvalidRequest(NO_ADAPTERS_TEXT)
         prompt, tokens = self._prompt(request)
         if request.render_only:
             return Rendered(prompt.text)
@@ -122,12 +140,18 @@ class Pipeline:
             ignore_eog=options.ignore_eos,
             prompt=tokens if request.want_context else None,
             grammar=self._grammar(request, prompt),
+            adapters=self._take_adapters(request),
         )
 
     def _grammar(self, request: InferenceRequest, prompt: Prompt) -> object:
         if request.format is None or self._grammars is None:
             return None
         return self._grammars.compile(request.format, prompt, think=bool(request.think))
+
+    def _take_adapters(self, request: InferenceRequest) -> Sequence[tuple[object, float]] | None:
+        if request.adapters is None or self._adapters is None:
+            return None
+        return self._adapters.take(request.adapters)
 
     def _shorten(self, request: InferenceRequest, tokens: Sequence[int], n_keep: int) -> Sequence[int]:
         n_tokens = len(tokens)

@@ -19,11 +19,14 @@ _DIGEST_LEN = 40
 _ADAPTERS_LEN = 16
 
 
-def folder_name(weights: str, adapters: Sequence[str] = ()) -> str:
-    """Name the folder of a model: by digests where the files are blobs, else by path, size and time."""
+def folder_name(weights: str, adapters: Sequence[tuple[str, float]] = ()) -> str:
+    """Name the folder of a model with its own adapters and their scales.
+
+    By digests where the files are blobs, else by path, size and time.
+    """
     name = _identity(weights)[:_DIGEST_LEN]
     if adapters:
-        joined = "\n".join(map(_identity, adapters))
+        joined = "\n".join(f"{_identity(path)} {scale!r}" for path, scale in adapters)
         name += "-" + hashlib.sha256(joined.encode()).hexdigest()[:_ADAPTERS_LEN]
     return name
 

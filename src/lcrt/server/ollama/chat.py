@@ -7,6 +7,7 @@ from lcrt.core.message import Message
 from lcrt.core.request import InferenceRequest
 from lcrt.modelfile.describe import Description
 from lcrt.server import inference
+from lcrt.server.adapters import adapt
 from lcrt.server.decode import Decoder
 from lcrt.server.exchange import JSON, Exchange
 from lcrt.server.inference import Answer, Plan
@@ -91,6 +92,7 @@ async def chat(services: Services, exchange: Exchange) -> None:
         await exchange.reply(200, encoder.nothing("unload"), JSON)
         return
     plan = _plan(request, checked, messages, model)
+    plan = await adapt(services, plan, request.adapter, request.lora)
     if not messages:
         await inference.load(services, exchange, plan)
         await exchange.reply(200, encoder.nothing("load"), JSON)

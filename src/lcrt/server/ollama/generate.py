@@ -8,6 +8,7 @@ from lcrt.core.request import InferenceRequest
 from lcrt.errors import InvalidRequest, NotFound
 from lcrt.modelfile.describe import Description
 from lcrt.server import inference
+from lcrt.server.adapters import adapt
 from lcrt.server.decode import Decoder
 from lcrt.server.exchange import JSON, Exchange
 from lcrt.server.inference import Answer, Plan
@@ -96,6 +97,7 @@ async def generate(services: Services, exchange: Exchange) -> None:
         await exchange.reply(200, encoder.nothing("unload"), JSON)
         return
     plan = _plan(request, checked, model, name)
+    plan = await adapt(services, plan, request.adapter, request.lora)
     if not request.prompt:
         await inference.load(services, exchange, plan)
         await exchange.reply(200, encoder.nothing("load"), JSON)

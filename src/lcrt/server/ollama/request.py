@@ -4,6 +4,7 @@ import msgspec
 
 from lcrt.core.message import Message, ToolCall
 from lcrt.errors import InvalidRequest
+from lcrt.server.adapters import Adapter, Lora
 from lcrt.server.inference import MAX_TOP_LOGPROBS, check_top_logprobs
 from lcrt.units import parse_keep_alive
 
@@ -24,6 +25,8 @@ class Common(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     shift: bool | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
+    adapter: Adapter = None
+    lora: Lora = None
     debug_render_only: bool | None = msgspec.field(default=None, name="_debug_render_only")
 
     @property

@@ -8,6 +8,7 @@ from lcrt.core.request import InferenceRequest
 from lcrt.errors import InvalidRequest
 from lcrt.modelfile.describe import Description
 from lcrt.server import inference
+from lcrt.server.adapters import adapt
 from lcrt.server.decode import Decoder
 from lcrt.server.exchange import Exchange
 from lcrt.server.inference import Answer, Plan
@@ -180,6 +181,7 @@ async def chat_completions(services: Services, exchange: Exchange) -> None:
     inference.check_images(name, model, messages)
     inferred = _inference(request, model, messages, think)
     plan = Plan(name, model, inferred, stream=bool(request.stream))
+    plan = await adapt(services, plan, request.adapter, request.lora)
     await inference.run(services, exchange, plan, ChatEncoder(name, include_usage=request.include_usage))
 
 

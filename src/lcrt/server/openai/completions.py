@@ -8,6 +8,7 @@ from lcrt.core.request import InferenceRequest
 from lcrt.errors import InvalidRequest
 from lcrt.modelfile.describe import Description
 from lcrt.server import inference
+from lcrt.server.adapters import adapt
 from lcrt.server.decode import Decoder
 from lcrt.server.exchange import JSON_PLAIN, SSE, Exchange
 from lcrt.server.inference import Answer, Plan
@@ -117,6 +118,7 @@ async def completions(services: Services, exchange: Exchange) -> None:
     model = await inference.find_model(services, name)
     inference.check_can(name, model, "generate")
     plan = Plan(name, model, _inference(request, model, given), stream=bool(request.stream))
+    plan = await adapt(services, plan, request.adapter, request.lora)
     encoder = CompletionEncoder(name, include_usage=request.include_usage)
     if request.prompt:
         await inference.run(services, exchange, plan, encoder)

@@ -8,6 +8,7 @@ import msgspec
 
 from lcrt.core.event import Usage as TokenUsage
 from lcrt.errors import InvalidRequest
+from lcrt.server.adapters import Adapter, Lora
 from lcrt.server.exchange import JSON_PLAIN, SSE
 from lcrt.server.openai.format import Formatted
 
@@ -60,6 +61,8 @@ class Sampled(Formatted, kw_only=True, forbid_unknown_fields=True):
     n: int | None = None
     logit_bias: dict[str, float] | None = None
     ignore_eos: bool | None = None
+    adapter: Adapter = None
+    lora: Lora = None
     user: object = None
     debug_render_only: bool | None = msgspec.field(default=None, name="_debug_render_only")
 
@@ -93,6 +96,13 @@ class WireCached(msgspec.Struct, frozen=True):
     cached_tokens: int
 
 
+class WirePredicted(msgspec.Struct, frozen=True):
+    """Of the tokens that were guessed, those that became the answer, and the others."""
+
+    accepted_prediction_tokens: int
+    rejected_prediction_tokens: int
+
+
 class WireUsage(msgspec.Struct, frozen=True):
     """Counts of tokens; the details are there when there is something to tell."""
 
@@ -100,13 +110,16 @@ class WireUsage(msgspec.Struct, frozen=True):
     completion_tokens: int = 0
     total_tokens: int = 0
     prompt_tokens_details: WireCached | msgspec.UnsetType = msgspec.UNSET
+    completion_tokens_details: WirePredicted | msgspec.UnsetType = msgspec.UNSET
 
 
 def usage(counted: TokenUsage) -> WireUsage:
     """Spell the counts."""
     total = counted.n_prompt + counted.n_sampled
     cached = WireCached(counted.n_cached) if counted.n_cached else msgspec.UNSET
-    return WireUsage(counted.n_prompt, counted.n_sampled, total, cached)
+    n_wrong = counted.n_drafted - counted.n_accepted
+    predicted = WirePredicted(counted.n_accepted, n_wrong) if counted.n_drafted else msgspec.UNSET
+    return WireUsage(counted.n_prompt, counted.n_sampled, total, cached, predicted)
 
 
 def new_id(prefix: str) -> str:
