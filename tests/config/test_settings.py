@@ -104,7 +104,7 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
 def test_where_guesses_come_from_is_one_of_some() -> None:
     assert load_settings({"LCRT_SPECULATION": "OFF"}).speculation == "off"
     assert load_settings({"LCRT_SPECULATION": "lookup"}).speculation == "lookup"
-    with pytest.raises(ConfigError, match="must be one of lookup, off"):
+    with pytest.raises(ConfigError, match="must be one of auto, lookup, off"):
         load_settings({"LCRT_SPECULATION": "perhaps"})
 
 

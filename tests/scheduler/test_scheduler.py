@@ -253,7 +253,15 @@ async def test_a_dead_runner_is_replaced_for_the_next_request(house: House) -> N
 
 
 @pytest.mark.parametrize(
-    "other", [{"num_ctx": 100}, {"num_batch": 64}, {"num_gpu": 0}, {"use_mmap": False}, {"num_thread": 1}]
+    "other",
+    [
+        {"num_ctx": 100},
+        {"num_batch": 64},
+        {"num_gpu": 0},
+        {"use_mmap": False},
+        {"num_thread": 1},
+        {"draft_num_predict": 0},
+    ],
 )
 async def test_other_load_options_load_again_when_the_model_is_idle(house: House, other: dict[str, int]) -> None:
     first = await house.load("a")

@@ -16,6 +16,7 @@ def test_the_request_wins_over_the_model() -> None:
 
 def test_every_option_arrives() -> None:
     load = {"num_ctx": 9, "num_batch": 8, "num_gpu": 7, "main_gpu": 1, "use_mmap": False, "num_thread": 6}
+    load |= {"draft_num_predict": 5}
     sampling = {"seed": 5, "temperature": 0.4, "top_k": 3, "top_p": 0.2, "min_p": 0.1, "typical_p": 0.9}
     penalties = {"repeat_last_n": 11, "repeat_penalty": 1.2, "presence_penalty": 0.3, "frequency_penalty": 0.5}
     rest = {"num_predict": 12, "num_keep": 13, "stop": ["x", "y"]}

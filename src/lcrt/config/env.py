@@ -13,7 +13,7 @@ _FALSE = frozenset({"0", "f", "false", "no", "n", "off"})
 _AUTO = "auto"
 _CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 _MAX_COUNT = 2**31 - 1
-SPECULATIONS: tuple[Speculation, ...] = ("lookup", "off")
+SPECULATIONS: tuple[Speculation, ...] = ("auto", "lookup", "off")
 _SIZE = re.compile(r"([0-9]{1,15}) ?(?:([kmgt])(i?)b?|b)?", re.IGNORECASE)
 _POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}
 

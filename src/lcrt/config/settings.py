@@ -56,7 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache_ram: int | None = None
     cache_disk: int = 8 << 30
     cache_dir: Path = msgspec.field(default_factory=paths.cache_directory)
-    speculation: Speculation = "lookup"
+    speculation: Speculation = "auto"
     sources: dict[str, str] = {}
 
     def source(self, name: str) -> str:

@@ -6,8 +6,8 @@ import msgspec
 
 from lcrt.core.options import LoadOptions
 
-Speculation = Literal["lookup", "off"]
-"""Where a runner guesses tokens from: what was read and written before, or nowhere."""
+Speculation = Literal["auto", "lookup", "off"]
+"""Where a runner guesses tokens from: what was read and written before, and with ``auto`` a model's draft too."""
 
 
 class ModelSpec(msgspec.Struct, frozen=True):
@@ -15,7 +15,8 @@ class ModelSpec(msgspec.Struct, frozen=True):
 
     ``name`` is the short name that the client used, with tag. ``path`` is the weights' blob and
     also the key of the runner. ``template`` is the model's Go template, empty when another speaks for it.
-    ``digest`` is the manifest's, without prefix; ``size`` the weights' bytes.
+    ``digest`` is the manifest's, without prefix; ``size`` the weights' bytes. ``draft`` is the blob of a smaller
+    model that guesses what this one will say, empty when there is none.
     """
 
     name: str
@@ -25,6 +26,7 @@ class ModelSpec(msgspec.Struct, frozen=True):
     template: str = ""
     adapters: tuple[str, ...] = ()
     projectors: tuple[str, ...] = ()
+    draft: str = ""
     capabilities: tuple[str, ...] = ("completion",)
     family: str = ""
     families: tuple[str, ...] = ()

@@ -4,7 +4,10 @@ import msgspec
 
 
 class LoadOptions(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a runner is started with; another value needs another load. None: chosen at load."""
+    """What a runner is started with; another value needs another load. None: chosen at load.
+
+    ``draft_num_predict`` tokens at most are guessed at once, 0: none.
+    """
 
     num_ctx: int | None = None
     num_batch: int | None = None
@@ -12,6 +15,7 @@ class LoadOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     main_gpu: int | None = None
     use_mmap: bool | None = None
     num_thread: int | None = None
+    draft_num_predict: int | None = None
 
 
 class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):

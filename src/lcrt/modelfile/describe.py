@@ -76,6 +76,7 @@ class Description(msgspec.Struct, frozen=True):
             template="" if self.uses_jinja else self.go_template,
             adapters=self.adapters,
             projectors=self.projectors,
+            draft=self.draft,
             capabilities=self.capabilities,
             family=self.details.family,
             families=self.details.families or (),

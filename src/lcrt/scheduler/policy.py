@@ -5,6 +5,7 @@ from math import inf
 
 import msgspec
 
+from lcrt.core.model import ModelSpec
 from lcrt.core.options import LoadOptions
 from lcrt.runner.sizes import context_length
 from lcrt.scheduler.state import Resident, Waiter
@@ -97,7 +98,7 @@ def victim(candidates: Iterable[Resident], promised: Container[str] = ()) -> Res
 
 def serves(resident: Resident, waiter: Waiter, context_default: int) -> bool:
     """Whether a resident, loaded or loading, can answer a request as it is."""
-    if (resident.spec.adapters, resident.spec.projectors) != (waiter.spec.adapters, waiter.spec.projectors):
+    if _files(resident.spec) != _files(waiter.spec):
         return False
     have, want = resident.options, waiter.options
     n_ctx_train = resident.info.n_ctx_train if resident.info else 0
@@ -105,9 +106,14 @@ def serves(resident: Resident, waiter: Waiter, context_default: int) -> bool:
         return False
     gpu_differs = want.num_gpu is not None and want.num_gpu >= 0 and want.num_gpu != have.num_gpu
     return not gpu_differs and (
-        (have.num_batch or None, have.main_gpu, have.use_mmap, have.num_thread or None)
-        == (want.num_batch or None, want.main_gpu, want.use_mmap, want.num_thread or None)
+        (have.num_batch or None, have.main_gpu, have.use_mmap, have.num_thread or None, have.draft_num_predict)
+        == (want.num_batch or None, want.main_gpu, want.use_mmap, want.num_thread or None, want.draft_num_predict)
     )
+
+
+def _files(spec: ModelSpec) -> tuple[object, ...]:
+    """List what is loaded beside the weights."""
+    return spec.adapters, spec.projectors, spec.draft
 
 
 def _same_context(have: LoadOptions, want: LoadOptions, default: int, n_ctx_train: int) -> bool:

@@ -83,6 +83,7 @@ _LOAD: Mapping[str, _Read] = {
     "main_gpu": _automatic(0),
     "use_mmap": _boolean,
     "num_thread": _automatic(1),
+    "draft_num_predict": _automatic(0),
 }
 _SAMPLING: Mapping[str, _Read] = {
     "seed": _seed,
