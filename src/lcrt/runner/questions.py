@@ -7,10 +7,11 @@ from collections.abc import Callable
 from lcrt.chat.render import MissingTemplate
 from lcrt.core.model import LoadRequest, RunnerInfo
 from lcrt.core.question import Reply
-from lcrt.errors import InvalidRequest, UnsupportedModel
+from lcrt.errors import InvalidRequest
 from lcrt.native.embed import Embedder
 from lcrt.native.model import Model
 from lcrt.native.values import EmbedderParams
+from lcrt.runner.adapters import Pairs
 from lcrt.runner.answer import Answerer, Setup
 from lcrt.runner.child import Loaded
 from lcrt.runner.embed import Batcher
@@ -50,7 +51,7 @@ class NoEngine:
         os.close(self._writer)
 
 
-def answerer_for(model: Model, request: LoadRequest, pipeline: Pipeline) -> Answerer:
+def answerer_for(model: Model, request: LoadRequest, pipeline: Pipeline, adapters: Pairs = ()) -> Answerer:
     """What answers questions about this model; costs nothing before vectors are wanted."""
     n_ctx_train = model.info.n_ctx_train
     wanted = request.options.num_ctx
@@ -59,7 +60,7 @@ def answerer_for(model: Model, request: LoadRequest, pipeline: Pipeline) -> Answ
     n_threads = max(request.options.num_thread or 0, 0)
 
     def make(n: int) -> Embedder:
-        params = EmbedderParams(n_threads=n or n_threads, flash_attention=request.flash_attention)
+        params = EmbedderParams(n_threads=n or n_threads, flash_attention=request.flash_attention, adapters=adapters)
         return Embedder(model, params)
 
     def batcher(done: Callable[[int, Reply], None]) -> Batcher:
@@ -73,13 +74,11 @@ def pooling(model: Model) -> str | None:
     return model.meta(f"{model.meta('general.architecture')}.pooling_type")
 
 
-def load_embedder(model: Model, request: LoadRequest, started: float) -> Loaded:
+def load_embedder(model: Model, request: LoadRequest, started: float, adapters: Pairs = ()) -> Loaded:
     """A model that only makes embeddings: no engine, and one pass done, so that the first request finds it warm."""
-    if request.model.adapters:
-        raise UnsupportedModel("adapters of a model that only makes embeddings are not supported")
     n_ctx = context_length(request.options.num_ctx, request.context_length, model.info.n_ctx_train)
     pipeline = Pipeline(model.vocab, MissingTemplate(NO_TEXT), n_ctx)
-    answerer = answerer_for(model, request, pipeline)
+    answerer = answerer_for(model, request, pipeline, adapters)
     batcher = answerer.warm_up()
     info = RunnerInfo(
         n_ctx=n_ctx,
