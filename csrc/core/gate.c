@@ -10,6 +10,8 @@ static const double rates_before[LCRT_GATE_SOURCES] = {0.9, 0.7, 0.4, 0.7, 0.4, 
 #define LEARN_NOW 0.3
 #define LEARN_COST 0.1 /* the first ones more, until COUNT_MAX */
 #define COUNT_MAX 8
+#define LEARN_BACK 0.1
+#define BACK_MAX 0.5
 #define LEARN_OWN 0.06
 #define LEARN_ALL 0.03
 
@@ -67,8 +69,20 @@ double lcrt_gate_cost(const lcrt_gate *gate, int32_t n_rows) {
     return gate->one_ns * relative_cost(gate, n_rows);
 }
 
+static void earn(lcrt_gate *gate, double ns) {
+    gate->credit_ns = bounded(gate->credit_ns + ns, -CREDIT_MAX * gate->one_ns, CREDIT_MAX * gate->one_ns);
+}
+
 void lcrt_gate_measure(lcrt_gate *gate, int32_t n_rows, int64_t ns) {
     if (n_rows < 1 || n_rows > LCRT_GATE_ROWS || ns <= 0) {
+        return;
+    }
+    bool comes_back = n_rows < gate->n_rows_last && gate->n_measured[n_rows] > 0;
+    gate->n_rows_last = n_rows;
+    if (comes_back) {
+        double more = (double)ns / gate->one_ns - relative_cost(gate, n_rows);
+        gate->back += LEARN_BACK * (bounded(more, 0, BACK_MAX) - gate->back);
+        earn(gate, CREDIT_SHARE * (double)ns);
         return;
     }
     if (gate->one_ns <= 0) {
@@ -86,8 +100,7 @@ void lcrt_gate_measure(lcrt_gate *gate, int32_t n_rows, int64_t ns) {
     }
     gate->one_ns *= 1 + LEARN_NOW * bounded(change, -0.5, 1);
     *n_before += *n_before < COUNT_MAX;
-    gate->credit_ns =
-        bounded(gate->credit_ns + CREDIT_SHARE * (double)ns, -CREDIT_MAX * gate->one_ns, CREDIT_MAX * gate->one_ns);
+    earn(gate, CREDIT_SHARE * (double)ns);
 }
 
 static void learn(double *rate, double share, int32_t n_right, bool wrong) {
@@ -126,6 +139,7 @@ static prospect look(const lcrt_gate *gate, const lcrt_gate_wish *wishes, int32_
     }
     int32_t n_rows = n_streams + out.n_drafted;
     out.ns += n_rows <= LCRT_GATE_ROWS ? lcrt_gate_cost(gate, n_rows) : 0;
+    out.ns += out.n_drafted > 0 && gate->n_rows_last <= n_streams ? gate->back * gate->one_ns : 0;
     return out;
 }
 
@@ -167,12 +181,13 @@ int32_t lcrt_gate_choose(lcrt_gate *gate, const lcrt_gate_wish *wishes, int32_t 
         n_best = fits && retries(gate, &short_one, plain_ns) ? n_retry : 0;
     }
     gate->n_declined = n_best > 0 ? 0 : gate->n_declined;
+    gate->was_plain = gate->n_rows_last <= n_streams;
     return n_best;
 }
 
 void lcrt_gate_settle(lcrt_gate *gate, int32_t n_streams, int32_t n_drafted, int32_t n_taken, double draft_ns) {
     double plain_ns = lcrt_gate_cost(gate, n_streams);
     double spent_ns = lcrt_gate_cost(gate, n_streams + n_drafted) + draft_ns - plain_ns;
-    gate->credit_ns += plain_ns / n_streams * n_taken - spent_ns;
-    gate->credit_ns = bounded(gate->credit_ns, -CREDIT_MAX * gate->one_ns, CREDIT_MAX * gate->one_ns);
+    spent_ns += n_drafted > 0 && gate->was_plain ? gate->back * gate->one_ns : 0;
+    earn(gate, plain_ns / n_streams * n_taken - spent_ns);
 }

@@ -25,6 +25,9 @@ typedef struct lcrt_gate {
     double costs[LCRT_GATE_ROWS + 1];       /* of so many rows, in passes of one; 0: not measured */
     int32_t n_measured[LCRT_GATE_ROWS + 1]; /* times, as far as it matters */
     double rates[LCRT_GATE_SOURCES];        /* of drafted tokens, right ones */
+    double back;                            /* what a pass costs more behind one of more rows, in passes of one row */
+    int32_t n_rows_last;                    /* of the last pass */
+    bool was_plain;                         /* ... and whether the one before the last choice had no drafts */
     double credit_ns;
     int32_t n_declined; /* drafts since the last pass with any */
 } lcrt_gate;

@@ -10,6 +10,7 @@ typedef struct test_machine {
     double pass_ns, row_ns;
     double chance;  /* a drafted token is right */
     double each_ns; /* drafting costs */
+    double back_ns; /* a pass behind one of more rows costs more */
     int32_t n_max;  /* tokens that can be drafted */
     int32_t n_streams;
 } test_machine;
@@ -35,7 +36,7 @@ static test_outcome run(lcrt_gate *gate, const test_machine *machine, int32_t n_
     lcrt_gate_own own[LCRT_GATE_ROWS];
     lcrt_gate_wish wishes[LCRT_GATE_ROWS];
     test_outcome out = {.ns = 0};
-    int32_t n_streams = machine->n_streams;
+    int32_t n_streams = machine->n_streams, n_rows_last = 0;
     double plain_ns = machine->pass_ns + machine->row_ns * n_streams;
     for (int32_t i = 0; i < n_streams; i++) {
         lcrt_gate_begin(gate, &own[i]);
@@ -55,6 +56,8 @@ static test_outcome run(lcrt_gate *gate, const test_machine *machine, int32_t n_
         }
         double noise = (double)test_between(&seed, 90, 110) / 100;
         double ns = noise * (machine->pass_ns + machine->row_ns * (n_streams + n_drafted));
+        ns += n_streams + n_drafted < n_rows_last ? machine->back_ns : 0;
+        n_rows_last = n_streams + n_drafted;
         double draft_ns = machine->each_ns * n_drafted;
         lcrt_gate_measure(gate, n_streams + n_drafted, (int64_t)ns);
         if (n > 0) {
@@ -102,12 +105,23 @@ static void the_bound_holds_on_any_machine(void) {
                                 .chance = test_between(&seed, 0, 100) / 100.0,
                                 .each_ns = test_between(&seed, 0, 1) * test_between(&seed, 0, 40) * MS / 10,
                                 .n_max = test_between(&seed, 1, 16),
-                                .n_streams = test_between(&seed, 1, 20)};
+                                .n_streams = test_between(&seed, 1, 20),
+                                .back_ns = test_between(&seed, 0, 20) * MS / 10};
         test_outcome out = run_alone(&machine, 2000);
         if (!CHECK(out.ns < 1.01 * out.plain_ns)) {
             printf("  round %d: %.4f of plain\n", round, out.ns / out.plain_ns);
         }
     }
+}
+
+/* Right often enough to pay, but not for what the pass behind them costs. */
+static void what_the_next_pass_pays_is_counted(void) {
+    test_machine machine = {
+        .pass_ns = 8 * MS, .row_ns = MS, .chance = 0.25, .n_max = 1, .n_streams = 1, .back_ns = 3 * MS};
+    test_outcome out = run_alone(&machine, 4000);
+    CHECK(out.ns < 1.006 * out.plain_ns);
+    machine.back_ns = 0;
+    CHECK(run_alone(&machine, 4000).n_tried > 2 * out.n_tried);
 }
 
 static void what_others_have_learned_is_known_to_a_new_sequence(void) {
@@ -179,6 +193,7 @@ int main(void) {
     RUN(drafts_that_are_wrong_cost_nearly_nothing);
     RUN(rows_that_cost_as_much_as_a_pass_are_not_spent);
     RUN(the_bound_holds_on_any_machine);
+    RUN(what_the_next_pass_pays_is_counted);
     RUN(what_others_have_learned_is_known_to_a_new_sequence);
     RUN(it_comes_back_when_drafts_become_right);
     RUN(it_comes_back_when_rows_become_cheap);
