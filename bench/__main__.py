@@ -21,6 +21,7 @@ RUNS = (
     ("bench_return",),
     ("bench_format",),
     ("bench_schemas", "--count", "60", "--seeds", "1"),
+    ("bench_speculation",),
     ("bench_embed",),
     ("bench_sampler",),
     ("bench_store",),
