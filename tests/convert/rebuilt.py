@@ -45,6 +45,7 @@ def config(header: Header) -> dict[str, object]:
     told = {key.removeprefix("llama."): value for key, value in header.metadata.items()}
     return {
         "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
         "hidden_size": told["embedding_length"],
         "intermediate_size": told["feed_forward_length"],
         "num_hidden_layers": told["block_count"],
@@ -67,6 +68,7 @@ def write_tokenizer(folder: Path, header: Header) -> None:
     kinds = header.array("tokenizer.ggml.token_type")
     added = [
         {"id": i, "content": text, "special": kind == CONTROL, "normalized": False}
+        | dict.fromkeys(("single_word", "lstrip", "rstrip"), False)
         for i, (text, kind) in enumerate(zip(texts, kinds, strict=True))
         if kind in (CONTROL, USER_DEFINED)
     ]
@@ -74,14 +76,24 @@ def write_tokenizer(folder: Path, header: Header) -> None:
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     model = {
         "type": "BPE",
+        "dropout": None,
+        "unk_token": None,
+        "continuing_subword_prefix": None,
+        "end_of_word_suffix": None,
+        "fuse_unk": False,
+        "byte_fallback": False,
         "vocab": {text: i for i, text in enumerate(texts)},
         "merges": header.array("tokenizer.ggml.merges"),
     }
     tokenizer = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
         "added_tokens": added,
         "normalizer": None,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [digits, byte_level]},
-        "decoder": {"type": "ByteLevel"},
+        "post_processor": None,
+        "decoder": byte_level,
         "model": model,
     }
     write_json(folder / "tokenizer.json", tokenizer)

@@ -27,7 +27,7 @@ def texts() -> list[str]:
     rng = random.Random(SEED)
     words = " ".join(trained.CORPUS).split(" ")
     found = [*trained.CORPUS, "", " ", "\n", "  \n  ", "a", " a", "'s", "I'LL", "12345678", "x\r\n\r\ny"]
-    found.append("[tool]x[tool]")
+    found += ["[tool]x[tool]", *(f"a{trained.RUN * length}b" for length in range(30))]
     for _ in range(N_TEXTS):
         parts = [
             rng.choice((rng.choice(words), rng.choice(trained.MARKS), " ", "  ", "\n", str(rng.randrange(10**6))))

@@ -19,6 +19,8 @@ CORPUS = (
 )
 CONTROLS = ("<|start|>", "<|end|>", "<|turn|>")
 MARKS = "".join(sorted(set("".join(CORPUS))))
+RUN, LONGEST_RUN = "\n", 9
+"""A letter whose runs are tokens; their merges come by the length of the left part, as in published files."""
 TEMPLATE = "{% for m in messages %}<|turn|>{{ m.content }}{% endfor %}"
 
 
@@ -65,7 +67,12 @@ def pieces(*, prefix: bool) -> Tokenizer:
     vocab |= {f"<0x{byte:02X}>": 3 + byte for byte in range(256)}
     for text in scored:
         vocab.setdefault(text, len(vocab))
+    runs = [RUN * length for length in range(LONGEST_RUN, 0, -1)]
+    vocab |= {text: len(vocab) + i for i, text in enumerate(runs)}
     merges = [
+        (RUN * left, RUN * (both - left)) for left in range(1, LONGEST_RUN) for both in range(LONGEST_RUN, left, -1)
+    ]
+    merges += [
         (text[:at], text[at:])
         for text in scored
         for at in range(1, len(text))

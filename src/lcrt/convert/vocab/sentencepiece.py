@@ -100,7 +100,8 @@ def _ranks(tokenizer: TokenizerFile) -> dict[str, int]:
     """Number the merged tokens in the order of their merges.
 
     The engine merges any two neighbours that together are a token, the best token first. That is what
-    the merges say only when they hold every way to make a token, and all ways to make one in a row.
+    the merges say only when they hold every way to make a token, and all ways to make one in a row. Runs of
+    one letter, as spaces, are an exception: the longest comes out either way.
     """
     ids = tokenizer.model.ids
     added = {token.content for token in tokenizer.added_tokens}
@@ -110,7 +111,7 @@ def _ranks(tokenizer: TokenizerFile) -> dict[str, int]:
     for merge in tokenizer.model.merges:
         first, second = merge if isinstance(merge, tuple) else _parted(merge)
         text = first + second
-        if text != before and text in ranks:
+        if text != before and text in ranks and len(set(text)) > 1:
             raise _not_of_pieces()
         ranks.setdefault(text, len(ranks) + 1)
         pairs.add((first, second))

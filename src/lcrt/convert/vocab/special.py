@@ -39,7 +39,7 @@ def special_keys(folder: Path, config: Config, tokens: Tokens, tokenizer: Tokeni
     ends = [end for end in _ends(folder, config) if end < len(tokens.texts)]
     if ends and "eos" not in ids:
         found["tokenizer.ggml.eos_token_id"] = ends[0]
-    others = [end for end in ends if end != found.get("tokenizer.ggml.eos_token_id")]
+    others = [end for end in ends if end not in (found.get("tokenizer.ggml.eos_token_id"), ids.get("bos"))]
     found |= {f"tokenizer.ggml.{key}": end for key, end in zip(_MORE_ENDS, others, strict=False)}
     found |= _put_around(told, tokenizer, ids, tokens)
     return found | _templates(folder, told)
