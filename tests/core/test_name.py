@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lcrt.core.name import ModelName, ModelRef, Source, split_source
 
@@ -115,3 +117,29 @@ def test_names_that_differ_in_case_have_one_key_and_keep_their_spelling() -> Non
 def test_directory_entries_that_spell_no_name_are_no_name() -> None:
     assert ModelName.from_path("h", "n", "m", "t") == ModelName("h", "n", "m", "t")
     assert ModelName.from_path("h", "n", "m", ".DS_Store") is None
+
+
+_ALIKE = st.text(alphabet="aB9_.-:/@ é\n", max_size=24) | st.text(max_size=12)
+_ENDS = st.sampled_from(["", ":local", ":cloud", ":q-cloud", ":Cloud:LOCAL"])
+
+
+@given(_ALIKE)
+def test_any_text_is_refused_or_a_name_that_reads_back_and_stays_inside_its_folder(text: str) -> None:
+    name = parsed(text)
+    if name is None:
+        return
+    assert ModelName.parse(name.full) == name
+    assert ModelName.parse(name.short).key == name.key
+    parts = name.path.split("/")
+    assert len(parts) == 4
+    assert not any(part.startswith(".") or "\0" in part for part in parts)
+    assert ModelName.from_path(*parts) == name
+
+
+@given(_ALIKE, _ENDS)
+def test_any_reference_is_refused_or_read_to_its_end(text: str, end: str) -> None:
+    try:
+        ref = ModelRef.parse(text + end)
+    except ValueError:
+        return
+    assert ref.source is not Source.ANY or ref.name == parsed((text + end).strip())

@@ -10,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcrt.errors import ModelFormatError
-from lcrt.gguf import check
+from lcrt.gguf import check, keys
 from lcrt.gguf.check import check_file, check_header
+from lcrt.gguf.join import is_shard
+from lcrt.gguf.keys import FileKind
 from lcrt.gguf.reader import read_header
 from lcrt.gguf.types import ValueType
 from lcrt.gguf.writer import Plain, Source, Tensor, Typed, encode_gguf, write_gguf
+from lcrt.modelfile.describe import gguf_facts
 from tests.gguf.files import METADATA, TENSORS, tiny
 
 ALLOWED_KB = 64 << 10
@@ -123,6 +126,11 @@ def test_headers_with_changed_bytes_are_read_or_refused(
         assert header.data_offset + tensor.offset + tensor.size <= len(data)
     for key in header.metadata:
         assert len(header.array(key)) <= len(data)
+        assert len(header.raw(key)) <= len(data)
+    facts = gguf_facts(header)
+    assert isinstance(facts.family + facts.quantization + facts.chat_template, str)
+    assert keys.kind(header) in FileKind
+    assert is_shard(header) in (True, False)
 
 
 @settings(max_examples=100, deadline=None)

@@ -2,6 +2,9 @@
 
 import os
 import re
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +49,13 @@ def made(store: Store, name: str = "m") -> Path:
 def leftovers(store: Store) -> list[str]:
     """Files in the store that are no blobs."""
     return [path.name for path in store.blobs.directory.iterdir() if path.name.startswith(".")]
+
+
+def is_running(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_weights_get_the_type_that_was_asked_for(store: Store, source: str) -> None:
@@ -176,6 +186,28 @@ def test_one_that_is_given_up_leaves_nothing(store: Store, source: str, monkeypa
     assert store.find(named("m")) is None
 
 
+def test_a_daemon_that_is_killed_takes_its_child_along_and_the_next_start_is_clean(store: Store, source: str) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom lcrt.core.request import CreateRequest\n"
+        "from lcrt.modelfile.create import create\nfrom lcrt.store.store import Store\n"
+        "request = CreateRequest('m', files={'m.gguf': sys.argv[2]}, quantize='iq3_s')\n"
+        "for step in create(Store(Path(sys.argv[1])), request): print(step.status, flush=True)\n"
+    )
+    command = [sys.executable, "-c", code, str(store.directory), source]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as daemon:
+        assert daemon.stdout is not None
+        while not daemon.stdout.readline().startswith("quantizing"):
+            pass
+        (child,) = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
+        daemon.kill()
+    while is_running(child):
+        pass
+    assert len(leftovers(store)) == 1
+    store.prune()
+    assert (leftovers(store), store.find(named("m"))) == ([], None)
+    run(store, CreateRequest("m", files={"m.gguf": source}, quantize="q4_0"))
+
+
 def test_a_child_that_dies_is_told_of(store: Store, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantize, "_MODULE", "lcrt.nowhere")
     with pytest.raises(LcrtError, match="quantizing failed: its process ended with status 1"):
@@ -190,8 +222,6 @@ def test_what_the_disk_cannot_hold_is_not_begun(store: Store, source: str, monke
 
 
 def test_a_disk_that_gets_full_is_told_of(store: Store, source: str) -> None:
-    import resource
-
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     try:

@@ -66,6 +66,15 @@ def test_it_is_quantized_on_the_way_and_nothing_between_stays(store: Store, fold
     assert after - before == {digest.replace(":", "-") for digest in manifest.digests}
 
 
+@pytest.mark.parametrize("wanted", ["F32", "BF16"])
+def test_a_type_of_floats_is_converted_to_at_once(store: Store, folder: Path, wanted: str) -> None:
+    progress = run(store, asked(store, "FROM ./model", folder, quantize=wanted))
+    assert not any(status.startswith("quantizing") for status in statuses(progress))
+    (layer,) = store.get(named("m")).of_type(layers.MODEL)
+    assert keys.quantization(read_header(store.blobs.path(layer.digest))) == wanted
+    assert config(store, "m")["file_type"] == wanted
+
+
 def test_one_that_cannot_be_converted_is_told_of_with_what_can(store: Store, folder: Path) -> None:
     write_json(folder / "config.json", {"architectures": ["FooModel"]})
     progress, error = outcome(store, asked(store, "FROM ./model", folder))

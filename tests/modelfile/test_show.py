@@ -4,18 +4,22 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lcrt.core.message import Message
+from lcrt.core.request import CreateRequest
 from lcrt.gguf.reader import read_header
 from lcrt.gguf.types import ValueType
 from lcrt.gguf.writer import Plain, Typed, write_gguf
 from lcrt.modelfile.catalog import Catalog
 from lcrt.modelfile.describe import Description
 from lcrt.modelfile.parse import parse_modelfile
+from lcrt.modelfile.request import plan
 from lcrt.modelfile.show import model_info, modelfile_text, parameters_text, shown_template, tensors
 from lcrt.store.layers import ModelConfig
 from lcrt.store.store import Store
-from tests.modelfile.models import CHATML, LLAMA, TENSOR, body_of, named, place_gguf, run
+from tests.modelfile.models import CHATML, LLAMA, TENSOR, body_of, make, named, place_gguf, run
 
 FULL = Description(
     name=named("m"),
@@ -160,3 +164,33 @@ def test_models_are_shown_as_recorded(recorded_store: Store, conformance: Path, 
         assert shown_template(found) == answer["template"]
         text = modelfile_text(found).replace(found.model, "/models/file")
         assert lines(text.partition("\n\n")[2]) == lines(answer["modelfile"].partition("\n\n")[2])
+
+
+_WORDS = st.text(alphabet='ab "\n#\t\xa0é{}', min_size=1, max_size=12).filter(
+    lambda text: '"""' not in text and text.strip()
+)
+
+
+@settings(max_examples=20)
+@given(system=_WORDS, licence=_WORDS, said=_WORDS, stop=_WORDS, temperature=st.floats(0, 2))
+def test_a_model_made_of_its_own_modelfile_is_the_same(
+    tmp_path_factory: pytest.TempPathFactory, system: str, licence: str, said: str, stop: str, temperature: float
+) -> None:
+    store = Store(tmp_path_factory.mktemp("models"))
+    make(store, "base")
+    request = CreateRequest(
+        "m",
+        from_="base",
+        system=system,
+        license=(licence,),
+        messages=(Message("user", said), Message("assistant", system)),
+        parameters={"stop": [stop, "b"], "temperature": temperature, "num_ctx": 8, "use_mmap": False},
+    )
+    run(store, request)
+    text = modelfile_text(Catalog(store).describe(store.get(named("m"))))
+    wanted = plan(parse_modelfile(text), Path("/nonexistent"), "n")
+    digests = {path: f"sha256:{path.name.removeprefix('sha256-')}" for path in wanted.paths}
+    run(store, wanted.with_digests(digests))
+    layers = [[(each.media_type, each.digest) for each in store.get(named(name)).layers] for name in ("m", "n")]
+    kept = [pair for pair in layers[1] if not pair[0].endswith("template")]
+    assert sorted(kept) == sorted(layers[0])

@@ -52,10 +52,18 @@ def write_modelfile(commands: tuple[Command, ...]) -> str:
 
 
 def quote(text: str) -> str:
-    """Quote a value that would not survive on a line of its own."""
-    if "\n" not in text and not text.startswith(" ") and not text.endswith(" "):
-        return text
-    return f'"""{text}"""' if '"' in text else f'"{text}"'
+    """Quote a value that would not survive on a line of its own; as usual, or in another way that reads back."""
+    plain = "\n" not in text and not text.startswith(" ") and not text.endswith(" ")
+    single, triple = f'"{text}"', f'"""{text}"""'
+    usual = text if plain else triple if '"' in text else single
+    return next((form for form in (usual, single, triple) if _reads_back(form, text)), usual)
+
+
+def _reads_back(form: str, text: str) -> bool:
+    try:
+        return parse_modelfile(f"FROM x\nSYSTEM {form}\n")[1:] == (Command("system", text),)
+    except InvalidRequest:
+        return False
 
 
 def _decode(data: bytes) -> str:

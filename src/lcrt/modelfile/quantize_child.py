@@ -5,14 +5,18 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lcrt.errors import LcrtError, StoreError
 from lcrt.gguf.reader import read_header
-from lcrt.modelfile.importance import read_importance
 from lcrt.modelfile.quantize import Task
 from lcrt.native.quantize import quantize
 from lcrt.native.runtime import set_log
 from lcrt.task.child import Said, say, serve
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _STEP = re.compile(r"\[ *\d+/ *\d+\] +(\S+) +- ")
 _FALLBACK = re.compile(r"(\d+) of (\d+) tensor\(s\) required fallback")
@@ -49,7 +53,7 @@ def work(task: Task) -> None:
     """Quantize one file."""
     source = Path(task.source)
     ear = _Ear(source)
-    importance = read_importance(Path(task.importance)) if task.importance else None
+    importance = _importance(task)
     set_log(ear.hear, logging.INFO)
     try:
         quantize(source, task.target, task.file_type, importance=importance)
@@ -58,6 +62,15 @@ def work(task: Task) -> None:
         raise _explained(ear.failure or error.message, Path(task.target)) from error
     set_log(None)
     ear.end()
+
+
+def _importance(task: Task) -> "dict[str, NDArray[np.float32]] | None":
+    """Read the matrix; numpy is only imported for that, it takes half of the time to start."""
+    if not task.importance:
+        return None
+    from lcrt.modelfile.importance import read_importance
+
+    return read_importance(Path(task.importance))
 
 
 def _explained(failure: str, target: Path) -> StoreError:

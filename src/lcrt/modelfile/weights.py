@@ -4,11 +4,12 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 
-from lcrt.convert.run import convert, convert_adapter
+from lcrt.convert.run import FILE_TYPES, convert, convert_adapter
 from lcrt.errors import InvalidRequest, ModelFormatError, StoreError, UnsupportedModel
 from lcrt.gguf import keys
 from lcrt.gguf.check import check_file
@@ -167,7 +168,8 @@ class Weights:
             if role == layers.ADAPTER:
                 yield from convert_adapter(folder, self._base(), writer.path)
             else:
-                yield from convert(folder, writer.path)
+                wanted = self._target if role != layers.DRAFT and self._target in FILE_TYPES else None
+                yield from convert(folder, writer.path, file_type=wanted)
             yield from _take_over(writer)
             self._add_placed(role or layers.MODEL, writer)
 
@@ -195,17 +197,19 @@ def _lay_out(folder: Path, files: Mapping[str, str], blob: Callable[[str], Path]
 
 
 def _take_over(writer: BlobWriter) -> Steps:
-    """Learn what another process has written to a new blob's file, and bring it to disk."""
+    """Learn what another process has written to a new blob's file, while it is brought to disk."""
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(_PIECE))
     size = 0
     try:
         total = os.fstat(writer.fileno()).st_size
-        while n := os.preadv(writer.fileno(), [buffer], size):
-            digest.update(buffer[:n])
-            size += n
-            yield Progress("hashing model", NO_DIGEST, total, size)
-        os.fsync(writer.fileno())
+        with ThreadPoolExecutor(1) as disk:
+            synced = disk.submit(os.fsync, writer.fileno())
+            while n := os.preadv(writer.fileno(), [buffer], size):
+                digest.update(buffer[:n])
+                size += n
+                yield Progress("hashing model", NO_DIGEST, total, size)
+            synced.result()
     except OSError as error:
         raise store_error("cannot store the model's weights", error) from error
     writer.digest = f"sha256:{digest.hexdigest()}"
