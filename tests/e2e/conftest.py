@@ -13,6 +13,8 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from tests.native import lora
+
 ROOT = Path(__file__).resolve().parents[2]
 SMOL = ROOT / "build" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -89,6 +91,16 @@ def add_smollm2(daemon: Daemon, folder: Path) -> None:
         f"FROM {SMOL}\nSYSTEM You are a helpful assistant.\nPARAMETER temperature 0\nPARAMETER seed 1\n"
     )
     made = lcrt(daemon.env, "create", "smollm2", "-f", str(modelfile))
+    assert made.returncode == 0, made.stderr
+
+
+def add_adapter(daemon: Daemon, folder: Path, name: str, adapter: Path | None = None) -> None:
+    """Register ``smollm2`` with an adapter under a name; other random numbers for every name."""
+    if adapter is None:
+        adapter = lora.write_lora(folder / f"{name}.gguf", lora.smol_shapes(), seed=len(name), size=0.08)
+    modelfile = folder / f"{name}.Modelfile"
+    modelfile.write_text(f"FROM smollm2\nADAPTER {adapter}\n")
+    made = lcrt(daemon.env, "create", name, "-f", str(modelfile))
     assert made.returncode == 0, made.stderr
 
 

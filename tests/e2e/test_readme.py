@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.terminal import Terminal
-from tests.e2e.conftest import ROOT, Daemon
+from tests.e2e.conftest import ROOT, Daemon, add_adapter
 
 README = (ROOT / "README.md").read_text()
 
@@ -46,6 +46,8 @@ def run(line: str, daemon: Daemon, folder: Path) -> subprocess.CompletedProcess[
 
 @pytest.mark.parametrize("line", commands("curl"))
 def test_requests_are_answered(line: str, daemon: Daemon, tmp_path: Path) -> None:
+    if "pirate" in line:
+        add_adapter(daemon, tmp_path, "pirate")
     answer = run(line, daemon, tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert '"error"' not in answer.stdout

@@ -13,13 +13,16 @@ from lcrt.core.model import LoadRequest, RunnerInfo
 from lcrt.core.options import LoadOptions
 from lcrt.errors import BusyError, LcrtError, OutOfMemory
 from lcrt.native import runtime
+from lcrt.native.adapter import Adapter
 from lcrt.native.chat import Chat
 from lcrt.native.engine import Engine
 from lcrt.native.grammar import Grammar
 from lcrt.native.model import Model
 from lcrt.native.values import ContextParams, EngineParams, ModelInfo, ModelParams
+from lcrt.runner.adapters import Adapters
 from lcrt.runner.cache import cache_params, store_and_close, warn_of_trouble
 from lcrt.runner.child import Loaded
+from lcrt.runner.draft import load_draft, n_draft
 from lcrt.runner.grammar import Grammars
 from lcrt.runner.job import Job, Step
 from lcrt.runner.pipeline import Pipeline
@@ -52,6 +55,7 @@ class NativeEngine:
                 ignore_eog=job.ignore_eog,
                 stops=job.stops,
                 grammar=cast("Grammar | None", job.grammar),
+                adapters=cast("Sequence[tuple[Adapter, float]] | None", job.adapters),
             )
         except BusyError:
             return False
@@ -73,9 +77,10 @@ def load_model(request: LoadRequest, progress: Callable[[float], bool]) -> Loade
     runtime.init()
     spec, options = request.model, request.options
     model = Model(spec.path, _model_params(options), progress=progress)
+    adapters = Adapters(model, spec.adapters)
     if model.info.embedding or not model.info.has_decoder:
-        return load_embedder(model, request, started)
-    context, engine = _start(model, request)
+        return load_embedder(model, request, started, adapters.own)
+    context, engine = _start(model, request, adapters)
     info = RunnerInfo(
         n_ctx=context.n_ctx,
         n_ctx_train=model.info.n_ctx_train,
@@ -87,13 +92,15 @@ def load_model(request: LoadRequest, progress: Callable[[float], bool]) -> Loade
         pid=os.getpid(),
         can_fill=model.vocab.fill is not None,
     )
-    pipeline = Pipeline(model.vocab, ModelTemplate(_jinja_template(model)), context.n_ctx, Grammars(model))
-    return Loaded(NativeEngine(engine), model.vocab, pipeline, info, answerer_for(model, request, pipeline))
+    template = ModelTemplate(_jinja_template(model))
+    pipeline = Pipeline(model.vocab, template, context.n_ctx, Grammars(model), adapters)
+    answerer = answerer_for(model, request, pipeline, adapters.own)
+    return Loaded(NativeEngine(engine), model.vocab, pipeline, info, answerer)
 
 
-def _start(model: Model, request: LoadRequest) -> tuple[ContextParams, Engine]:
+def _start(model: Model, request: LoadRequest, adapters: Adapters) -> tuple[ContextParams, Engine]:
     """Make the engine; when memory is short, once more with half of what can be given up."""
-    context = _context_params(request, model.info)
+    context = msgspec.structs.replace(_context_params(request, model.info), adapters=adapters.own)
     try:
         return context, _engine(model, context, request)
     except OutOfMemory as error:
@@ -113,8 +120,10 @@ def _engine(model: Model, context: ContextParams, request: LoadRequest) -> Engin
         latency_target=request.latency_target,
         wake_interval=request.stream_interval,
         cache=cache_params(request, context),
+        n_draft=n_draft(request),
     )
-    engine = Engine(model, context, params)
+    draft = load_draft(request, model.info, _model_params(request.options))
+    engine = Engine(model, context, params, draft)
     warn_of_trouble(engine, request.cache.directory)
     return engine
 
@@ -139,7 +148,6 @@ def _context_params(request: LoadRequest, info: ModelInfo) -> ContextParams:
         n_threads=max(options.num_thread or 0, 0),
         kv_type=request.kv_cache_type,
         flash_attention=request.flash_attention,
-        adapters=tuple((path, 1.0) for path in request.model.adapters),
     )
 
 

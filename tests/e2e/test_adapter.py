@@ -1,0 +1,87 @@
+"""Adapters over HTTP: requests with and without them at the same time, on one loaded model."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.e2e.conftest import Daemon, add_adapter
+from tests.native import lora
+
+QUESTION = "Name three things that one finds at the sea."
+N_TOKENS = 24
+ADAPTERS: list[object] = [None, "pirate", "poet", {"name": "pirate", "scale": 0.5}, ["pirate", "poet"]]
+
+
+@pytest.fixture(scope="module")
+def client(daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    folder = tmp_path_factory.mktemp("adapters")
+    for name in ("pirate", "poet"):
+        add_adapter(daemon, folder, name)
+    with httpx.Client(base_url=daemon.url, timeout=60) as made:
+        yield made
+
+
+def ask(client: httpx.Client, adapter: object, model: str = "smollm2", **more: object) -> httpx.Response:
+    body = {"model": model, "messages": [{"role": "user", "content": QUESTION}], "stream": False, "adapter": adapter}
+    options = {"temperature": 0, "num_predict": N_TOKENS}
+    return client.post("/api/chat", json=body | {"options": options} | more)
+
+
+def said(reply: httpx.Response) -> str:
+    assert reply.status_code == 200, reply.text
+    text: str = reply.json()["message"]["content"]
+    return text
+
+
+def test_requests_with_several_adapters_together_answer_as_alone(client: httpx.Client) -> None:
+    alone = [said(ask(client, adapter)) for adapter in ADAPTERS]
+    assert len(set(alone)) == len(ADAPTERS)
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda adapter: said(ask(client, adapter)), ADAPTERS * 2))
+    # Passes of other shapes round otherwise, so that two answers may part where two tokens are as likely.
+    same = [got == wanted for got, wanted in zip(together, alone * 2, strict=True)]
+    assert sum(same) >= len(same) - 2
+    assert all(got[:8] == wanted[:8] for got, wanted in zip(together, alone * 2, strict=True))
+    names = {row["name"] for row in client.get("/api/ps").json()["models"]}
+    assert "pirate:latest" not in names
+
+
+def test_an_adapter_of_a_request_is_that_of_the_model_made_with_it(client: httpx.Client) -> None:
+    named = said(ask(client, "pirate"))
+    assert said(ask(client, None, "pirate")) == named
+    assert said(ask(client, None, "pirate", lora=[{"id": 0, "scale": 0}])) == said(ask(client, None))
+
+
+def test_openai_clients_name_adapters_too(client: httpx.Client) -> None:
+    body = {"model": "smollm2", "messages": [{"role": "user", "content": QUESTION}], "max_tokens": N_TOKENS}
+    reply = client.post("/v1/chat/completions", json=body | {"temperature": 0, "adapter": "poet"})
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["choices"][0]["message"]["content"] == said(
+        ask(client, "poet", options={"temperature": 0, "num_predict": N_TOKENS, "top_p": 1})
+    )
+
+
+def test_what_cannot_be_applied_is_a_400(daemon: Daemon, client: httpx.Client, tmp_path: Path) -> None:
+    wide = lora.write_lora(tmp_path / "wide.gguf", {"blk.0.attn_q": (64, 64)}, seed=1)
+    add_adapter(daemon, tmp_path, "wide", wide)
+    for stream in (False, True):
+        reply = ask(client, "wide", stream=stream)
+        assert reply.status_code == 400
+        assert "an adapter cannot be applied to this model" in reply.json()["error"]
+    assert ask(client, "nobody").status_code == 404
+    assert said(ask(client, None))
+
+
+def test_vectors_are_those_of_the_models_own_adapters(client: httpx.Client) -> None:
+    def vector(model: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        reply = client.post("/api/embed", json={"model": model, "input": QUESTION})
+        assert reply.status_code == 200, reply.text
+        return np.array(reply.json()["embeddings"][0])
+
+    plain, changed = vector("smollm2"), vector("pirate")
+    assert 1 - plain @ changed > 1e-3
+    assert 1 - changed @ vector("pirate") < 1e-4
