@@ -2,6 +2,7 @@
 #include "lcrt/device.h"
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -11,6 +12,7 @@
 #endif
 #include <unistd.h>
 
+#include "../core/cgroup.h"
 #include "internal.hpp"
 
 namespace {
@@ -23,36 +25,16 @@ uint64_t number_in(const char *path, const std::string &word, uint64_t fallback)
         std::istringstream parts(line);
         std::string first;
         uint64_t value = 0;
-        if (word.empty() ? static_cast<bool>(parts >> value)
-                         : static_cast<bool>(parts >> first >> value) && first == word) {
+        if (static_cast<bool>(parts >> first >> value) && first == word) {
             return value;
         }
     }
     return fallback;
 }
 
-/* What the memory limit of a container leaves; reclaimable file pages do not count as used. */
-uint64_t limit_left() {
-    const uint64_t none = UINT64_MAX;
-    const uint64_t limit = number_in("/sys/fs/cgroup/memory.max", "", none);
-    if (limit == none) {
-        return none;
-    }
-    const uint64_t used = number_in("/sys/fs/cgroup/memory.current", "", 0);
-    const uint64_t files = number_in("/sys/fs/cgroup/memory.stat", "inactive_file", 0);
-    const uint64_t held = used > files ? used - files : 0;
-    return limit > held ? limit - held : 0;
-}
-
-/* CPUs that the limit of a container leaves, rounded up. */
-int32_t quota_cores(int32_t cores) {
-    std::ifstream file("/sys/fs/cgroup/cpu.max");
-    int64_t quota = 0;
-    int64_t period = 0;
-    if (file >> quota >> period && quota > 0 && period > 0) {
-        return static_cast<int32_t>(std::min<int64_t>(cores, (quota + period - 1) / period));
-    }
-    return cores;
+/* What the groups leave that this process is in, a container's among them. */
+lcrt_cgroup limits() {
+    return lcrt_cgroup_get("/proc/self/cgroup", "/sys/fs/cgroup");
 }
 
 void copy_text(char *out, size_t cap, const char *text) {
@@ -67,7 +49,7 @@ void host_memory(uint64_t *free, uint64_t *total) {
     const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
     *total = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * page;
     const uint64_t kib = number_in("/proc/meminfo", "MemAvailable:", *total / 1024);
-    *free = std::min(kib * 1024, limit_left());
+    *free = std::min(kib * 1024, limits().memory_left);
 }
 
 int32_t host_cores() {
@@ -89,7 +71,9 @@ int32_t host_cores() {
         cores = static_cast<int32_t>(siblings.size());
     }
 #endif
-    return std::max(1, quota_cores(cores));
+    const double cpus = limits().cpus;
+    const int32_t allowed_cpus = cpus > 0 ? static_cast<int32_t>(std::ceil(std::min(cpus, 1e6))) : cores;
+    return std::max(1, std::min(cores, allowed_cpus));
 }
 
 bool has_gpu() {

@@ -28,7 +28,8 @@ struct lcrt_model {
     bool on_host = true; /* no device but the CPU holds any of it */
     lcrt_model_info info = {};
     std::atomic<int32_t> n_refs{1};
-    std::mutex adapters; /* of the list of them, which contexts read when they plan memory: before their first pass
+    mutable std::mutex
+        adapters; /* of the list of them, which contexts read when they plan memory: before their first pass
                           * and before the first one with another set */
 };
 

@@ -23,6 +23,7 @@ struct footprint {
 /* Of a context of one sequence with that many cells, found by making it; false when that failed. */
 bool measure(const lcrt_model *model, llama_context_params params, int64_t n_cells, footprint *out) {
     const lcrt::attempt attempt;
+    const std::lock_guard lock(model->adapters);
     params.n_ctx = static_cast<uint32_t>(n_cells);
     params.n_seq_max = 1;
     params.kv_unified = true;
