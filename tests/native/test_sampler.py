@@ -22,6 +22,13 @@ def test_the_same_seed_draws_the_same_tokens() -> None:
     assert draws(1) != draws(2)
 
 
+def test_without_a_seed_every_sampler_draws_other_tokens() -> None:
+    flat = np.zeros(N_VOCAB, np.float32)
+    samplers = [Sampler(N_VOCAB, Sampling(temperature=1.0, top_k=0, top_p=1.0)) for _ in range(2)]
+    first, second = ([sampler.sample(flat) for _ in range(20)] for sampler in samplers)
+    assert first != second
+
+
 def test_a_mask_allows_only_its_tokens() -> None:
     mask = np.zeros((N_VOCAB + 31) // 32, np.uint32)
     mask[3] = 1 << 5

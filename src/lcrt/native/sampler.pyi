@@ -25,7 +25,7 @@ class SamplingArgument:
 class Sampler(Handle):
     """Draws tokens as one request wants them. ``n_vocab`` is the length of a row of logits.
 
-    A seed of None is 0. Raises ``InvalidRequest`` for parameters out of range.
+    A seed of None is a random one. Raises ``InvalidRequest`` for parameters out of range.
     """
 
     def __new__(cls, n_vocab: int, sampling: Sampling | None = None) -> Self: ...

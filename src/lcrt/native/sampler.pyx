@@ -1,5 +1,7 @@
 """From a row of logits to one token."""
 
+import secrets
+
 from lcrt.core.options import Sampling
 from lcrt.errors import InvalidRequest
 
@@ -19,7 +21,7 @@ NEVER = float("-inf")
 
 @cython.final
 cdef class SamplingArgument:
-    """A ``Sampling`` as C has it, with its biases, for the time of a call. A seed of None is 0.
+    """A ``Sampling`` as C has it, with its biases, for the time of a call. A seed of None is a random one.
 
     The tokens in ``suppressed`` never come out.
     """
@@ -27,7 +29,7 @@ cdef class SamplingArgument:
     def __cinit__(self, sampling not None, tuple suppressed=()):
         self.c = c.lcrt_sampling_default()
         try:
-            self.c.seed = 0 if sampling.seed is None else sampling.seed
+            self.c.seed = secrets.randbits(64) if sampling.seed is None else sampling.seed
             self.c.temperature = sampling.temperature
             self.c.top_k = sampling.top_k
             self.c.top_p = sampling.top_p
