@@ -1,4 +1,4 @@
-"""The process that converts a folder. It may take much memory for nothing but the largest row block."""
+"""The process that converts a folder; what it holds at a time is the tokenizer and a block of rows."""
 
 import sys
 from pathlib import Path

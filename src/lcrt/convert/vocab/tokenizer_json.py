@@ -9,7 +9,7 @@ import msgspec
 from lcrt.errors import InvalidRequest
 
 FILE_NAME = "tokenizer.json"
-_MAX = 256 << 20
+_MAX = 128 << 20
 _DEPTH_MAX = 8
 
 Step = dict[str, Any]
