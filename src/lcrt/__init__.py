@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lcrt.core.options import Sampling as Sampling
     from lcrt.errors import LcrtError as LcrtError
+    from lcrt.native.adapter import Adapter as Adapter
     from lcrt.native.chat import Chat as Chat
     from lcrt.native.context import Context as Context
     from lcrt.native.engine import Engine as Engine
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Adapter": "lcrt.native.adapter",
     "Chat": "lcrt.native.chat",
     "Context": "lcrt.native.context",
     "ContextParams": "lcrt.native.values",
@@ -39,6 +41,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Adapter",
     "Chat",
     "Context",
     "ContextParams",
