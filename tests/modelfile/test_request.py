@@ -116,6 +116,12 @@ def test_parameters_without_effect_are_warned_of() -> None:
     assert made.request.parameters == {}
 
 
+def test_one_shard_brings_the_others_along(tmp_path: Path) -> None:
+    names = [f"m[1]-0000{i}-of-00003.gguf" for i in (1, 2, 3)]
+    files(tmp_path, *names, "m[1]-00001-of-00002.gguf", "m1-00002-of-00003.gguf", "m[1]-0000x-of-00003.gguf")
+    assert planned(f"FROM {names[1]}", tmp_path).files == {name: tmp_path / name for name in names}
+
+
 def test_a_draft_is_another_file_than_the_model(tmp_path: Path) -> None:
     files(tmp_path, "m.gguf", "d.gguf", "both/m.gguf")
     wanted = planned("FROM m.gguf\nDRAFT d.gguf", tmp_path)

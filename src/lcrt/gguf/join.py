@@ -1,8 +1,10 @@
 """Shards of one model, ``name-00001-of-0000N.gguf``: do they belong together, and their one file."""
 
+import glob
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 from lcrt.errors import InvalidRequest
 from lcrt.gguf import keys
@@ -42,6 +44,14 @@ def ordered(shards: Sequence[tuple[str, Header]]) -> list[Header]:
 def stem(file_name: str) -> str:
     """What the names of all shards of a model have in common. InvalidRequest for another name."""
     return _match(file_name)[1]
+
+
+def beside(path: Path) -> list[Path]:
+    """List all files of the split model that a file is one of, by their names; of another file, only itself."""
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        return [path]
+    return sorted(path.parent.glob(f"{glob.escape(match[1])}-[0-9][0-9][0-9][0-9][0-9]-of-{match[3]}.gguf"))
 
 
 def join(shards: Sequence[Header]) -> Iterator[bytes | memoryview]:

@@ -12,6 +12,7 @@ import msgspec
 from lcrt.core.message import Message
 from lcrt.core.request import CreateRequest
 from lcrt.errors import InvalidRequest
+from lcrt.gguf.join import beside
 from lcrt.modelfile.parameters import DEPRECATED, STOP, parse_parameters
 from lcrt.modelfile.parse import Command
 from lcrt.modelfile.template import PLAIN_TEMPLATE
@@ -148,7 +149,7 @@ def _existing(directory: Path, text: str) -> Path:
 def _files(path: Path) -> dict[str, Path]:
     """List the files that a path stands for, by their names in the request."""
     if not path.is_dir():
-        return {path.name: path}
+        return {each.name: each for each in beside(path)}
     found: list[Path] = []
     for patterns in _WEIGHTS:
         found = _glob(path, patterns)
