@@ -25,6 +25,7 @@ RUNS = (
     ("bench_embed",),
     ("bench_sampler",),
     ("bench_store",),
+    ("bench_convert",),
     ("bench_quantize",),
     ("bench_pull",),
 )
