@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Callable
 
+import httpx2
 import pytest
 
 from lcrt.errors import LcrtError
+from lcrt.registry.client import Reply
 from lcrt.registry.partial import come_so_far
 from lcrt.registry.progress import Progress
 from lcrt.store.store import Store
@@ -27,9 +29,45 @@ from tests.registry.server import (
 )
 
 Pull = Callable[..., list[Progress]]
-SIZE = 400_000
-PART = 64_000
+SIZE = 1_600_000
+PART = 256_000
 DATA = content(SIZE)
+
+
+@pytest.fixture(autouse=True, params=["slow line", "fast line"])
+def line(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes come through the library, or, as on a fast line, from the connection after a first chunk."""
+    if request.param == "fast line":
+        monkeypatch.setattr("lcrt.registry.pace._KNOWN_AFTER", -1)
+        monkeypatch.setattr("lcrt.registry.pace._FAST", 0.0)
+        monkeypatch.setattr("lcrt.registry.client._read_widely", _read_narrowly)
+    else:
+        monkeypatch.setattr("lcrt.registry.pace._KNOWN_AFTER", 1 << 40)
+
+
+def _read_narrowly(response: httpx2.Response) -> None:
+    stream = response.extensions["network_stream"]
+    read = type(stream).read
+    stream.read = lambda n_bytes, timeout=None: read(stream, 1024, timeout)
+
+
+def test_on_a_fast_line_bytes_come_from_the_connection_itself(
+    registry: Registry, store: Store, pull: Pull, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received: list[int] = []
+    receive = Reply.receive
+
+    def noted(reply: Reply, buffer: memoryview) -> int:
+        received.append(receive(reply, buffer))
+        return received[-1]
+
+    monkeypatch.setattr(Reply, "receive", noted)
+    monkeypatch.setattr("lcrt.registry.pace._KNOWN_AFTER", -1)
+    monkeypatch.setattr("lcrt.registry.pace._FAST", 0.0)
+    monkeypatch.setattr("lcrt.registry.client._read_widely", _read_narrowly)
+    assert pull(part_size=PART)[-1].status == "success"
+    assert sum(received) > SIZE // 2
+    assert store.blobs.read(model) == DATA
 
 
 @pytest.fixture
@@ -84,7 +122,7 @@ def test_a_connection_that_trickles_is_replaced_where_it_stands(
 def test_a_slow_line_is_not_taken_for_a_slow_connection(
     registry: Registry, store: Store, pull: Pull, model: str
 ) -> None:
-    registry.always = trickle(2000, 0.01)
+    registry.always = trickle(8000, 0.01)
     assert pull(part_size=PART, slow_window=0.1, tries=1)[-1].status == "success"
     assert len(registry.of("GET", model)) == 7
 
@@ -92,7 +130,7 @@ def test_a_slow_line_is_not_taken_for_a_slow_connection(
 def test_a_part_that_is_slow_wherever_it_comes_from_is_waited_for(
     registry: Registry, store: Store, pull: Pull, model: str
 ) -> None:
-    slow = trickle(1000, 0.05)
+    slow = trickle(4000, 0.05)
 
     def fault(handler: Handler) -> bool:
         return bool(handler.asked.range and handler.asked.range[1] == SIZE - 1 and slow(handler))

@@ -27,7 +27,7 @@ def run(given: argparse.Namespace) -> None:
     try:
         name = ModelRef.parse(given.model).name
     except ValueError as error:
-        raise InvalidRequest(f"invalid model name: {given.model}") from error
+        raise InvalidRequest(f"invalid model name: {given.model}", "`lcrt list` shows the names") from error
     store = local_store()
     if given.file == _STDOUT and sys.stdout.isatty():
         raise InvalidRequest(

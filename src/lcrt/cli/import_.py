@@ -70,7 +70,10 @@ def _tree(folder: Path, given: argparse.Namespace) -> int:
     wanted = given.name.lower()
     found = [model for model in read_tree(folder) if wanted in model.name.short.lower()]
     if not found:
-        raise InvalidRequest(f"no GGUF models in {folder}" + (f" with '{given.name}' in their names" if wanted else ""))
+        raise InvalidRequest(
+            f"no GGUF models in {folder}" + (f" with '{given.name}' in their names" if wanted else ""),
+            "`--dry-run` without a name lists what is there" if wanted else "name another folder: lcrt import FOLDER",
+        )
     if given.dry_run:
         put(table(("name", "files"), [(model.name.short, str(model.files[0])) for model in found]))
         return OK

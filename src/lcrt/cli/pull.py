@@ -41,4 +41,6 @@ def _rate(text: str) -> int:
     try:
         return size(text)
     except ValueError as error:
-        raise UsageError(f"invalid value for --limit-rate: {error}") from error
+        raise UsageError(
+            f"invalid value for --limit-rate: {error}\nSay bytes per second, such as 500KB or 5MB."
+        ) from error

@@ -9,6 +9,7 @@ from lcrt.core.name import DEFAULT_HOST, DEFAULT_TAG, ModelName
 from lcrt.errors import LcrtError
 
 _REFUSALS = ("access denied", "unauthorized")
+_MISSING = ": no such file or directory"
 _SITE = "https://ollama.com/"
 
 
@@ -27,7 +28,13 @@ def run(given: argparse.Namespace) -> None:
     except LcrtError as error:
         if any(word in error.message for word in _REFUSALS):
             raise LcrtError(
-                "you are not authorized to push to this namespace, create the model under a namespace you own"
+                "you are not authorized to push to this namespace, create the model under a namespace you own",
+                f"`lcrt cp {given.model} OWN/NAME` gives it such a name; `docker login HOST` stores a password for a "
+                "registry of your own",
+            ) from error
+        if error.message.endswith(_MISSING):
+            raise LcrtError(
+                error.message, "`lcrt list` shows what can be pushed; `lcrt cp` gives it the name"
             ) from error
         raise
     name = ModelName.parse(given.model)

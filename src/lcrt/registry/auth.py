@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _SCHEME = re.compile(r"\s*([A-Za-z]+)\s*(.*)", re.DOTALL)
 _PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]*))')
 _NONCE_LEN = 16
+_LOGIN = "`docker login {}` stores a name and password that are used"
 
 
 class Challenge(msgspec.Struct, frozen=True):
@@ -79,8 +80,7 @@ class Authenticator:
         elif "basic" in parsed and (basic := self._credentials.basic(host_of(url))):
             found = basic
         else:
-            hint = f"`docker login {host_of(url)}` stores a name and password that are used"
-            raise Refused("unauthorized: access denied", 401, hint)
+            raise Refused("unauthorized: access denied", 401, _LOGIN.format(host_of(url)))
         self._known[place(url), repository] = found
         return found
 
@@ -103,19 +103,25 @@ class Authenticator:
         try:
             answer = msgspec.json.decode(self._fetch(Call("GET", address, headers)), type=_Token)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise LcrtError(f"{host_of(address)} gave no token: {error}") from error
+            raise LcrtError(f"{host_of(address)} gave no token: {error}", "is it a registry? check the name") from error
         token = answer.token or answer.access_token
         if not token:
-            raise Refused(f"{host_of(address)} gave no token", 401)
+            raise Refused(f"{host_of(address)} gave no token", 401, _LOGIN.format(host_of(address)))
         return token
 
 
 def _check_realm(url: str, realm: str) -> None:
     asked, wanted = place(url), place(realm)
     if asked[1:] != wanted[1:]:
-        raise LcrtError(f'realm host "{host_of(realm)}" does not match original host "{host_of(url)}"')
+        raise LcrtError(
+            f'realm host "{host_of(realm)}" does not match original host "{host_of(url)}"',
+            f"no secret goes to another host: is {host_of(url)} the registry's own name, and is it set up well?",
+        )
     if asked[0] != wanted[0]:
-        raise LcrtError(f'realm "{realm}" and the registry at {host_of(url)} differ in http and https')
+        raise LcrtError(
+            f'realm "{realm}" and the registry at {host_of(url)} differ in http and https',
+            "ask the registry as its realm says: `--insecure` means without TLS",
+        )
 
 
 def _token_url(challenge: Challenge, *, signed: bool) -> str:

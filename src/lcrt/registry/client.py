@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
+from typing import Any
 from urllib.parse import urljoin
 
 import httpx2
@@ -26,6 +27,10 @@ _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _ERROR_MAX = 1024
 _KEPT_OPEN = 32
 _READ_SIZE = 1 << 18
+_SET_UP = "the server is set up wrongly: ask whoever runs it"
+_SIMPLE = "SyncStream"
+"""The library's name for a connection whose socket, with TLS or without, gives the bytes themselves."""
+
 _SLOW = 20
 """How much longer than usual an answer may take that needs work."""
 
@@ -66,13 +71,39 @@ class Reply:
         with _network(self.url):
             yield from self._response.iter_raw()
 
+    @property
+    def can_receive(self) -> bool:
+        """Whether ``receive`` works: the body has a known length and comes over a connection without layers."""
+        headers = self.headers
+        is_simple = "content-length" in headers and "transfer-encoding" not in headers
+        return is_simple and type(self._response.extensions.get("network_stream")).__name__ == _SIMPLE
+
+    def receive(self, buffer: memoryview) -> int:
+        """Take the next bytes from the connection itself: the library copies every byte four times on its way.
+
+        Only after a chunk of ``chunks`` and not beyond the body's length; the connection is of no use afterwards.
+        Transient when it breaks off or stalls.
+        """
+        host = host_of(self.url)
+        try:
+            n_bytes: int = self._socket.recv_into(buffer)
+        except TimeoutError as error:
+            raise Transient(f"{host} sent nothing for too long") from error
+        except OSError as error:
+            raise Transient(f"the connection to {host} broke: {error.strerror}") from error
+        if not n_bytes:
+            raise Transient(f"the connection to {host} ended early")
+        return n_bytes
+
     def read(self, limit: int) -> bytes:
         """Read the whole body; Refused when it is longer than ``limit`` bytes."""
         data = bytearray()
         for chunk in self.chunks():
             data += chunk
             if len(data) > limit:
-                raise Refused(f"{host_of(self.url)} answered with more than {limit} bytes", self.status)
+                raise Refused(
+                    f"{host_of(self.url)} answered with more than {limit} bytes", self.status, "is it a registry?"
+                )
         return bytes(data)
 
     def check(self) -> None:
@@ -80,20 +111,26 @@ class Reply:
         if self.status < 400:
             return
         if self.status == 404:
-            raise Refused("file does not exist", self.status)
+            raise Refused(
+                "file does not exist", self.status, f"check the name and the tag, as {host_of(self.url)} has them"
+            )
         text = _beginning(self).decode("utf-8", "replace").strip()
         message = f"{self.status}: {text or self._response.reason_phrase}"
         if self.status in _TRANSIENT:
             raise Transient(message, retry_after=_seconds(self.headers.get("retry-after", "")))
-        raise Refused(message, self.status)
+        raise Refused(message, self.status, _advice(self.status, host_of(self.url)))
 
     def abort(self) -> None:
         """Cut the connection: whoever reads from it gets an error at once."""
-        stream = self._response.extensions.get("network_stream")
-        sock = stream.get_extra_info("socket") if stream is not None else None
+        sock = self._socket
         if sock is not None:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    @property
+    def _socket(self) -> Any:
+        stream = self._response.extensions.get("network_stream")
+        return stream.get_extra_info("socket") if stream is not None else None
 
 
 class Client:
@@ -138,7 +175,7 @@ class Client:
                 return response
             response.close()
             here = _redirected(call, urljoin(here.url, location))
-        raise Refused(f"{host_of(call.url)}: maximum redirects exceeded ({_N_REDIRECTS})")
+        raise Refused(f"{host_of(call.url)}: maximum redirects exceeded ({_N_REDIRECTS})", hint=_SET_UP)
 
     def _send_authorised(self, call: Call) -> httpx2.Response:
         """Send with what the registry is known to want; answer its challenge once."""
@@ -174,7 +211,7 @@ class Client:
         try:
             reply = Reply(response)
             if reply.status in _REDIRECTS:
-                raise Refused(f"{host_of(call.url)} redirects a request for a token", reply.status)
+                raise Refused(f"{host_of(call.url)} redirects a request for a token", reply.status, _SET_UP)
             reply.check()
             return reply.read(1 << 20)
         finally:
@@ -192,9 +229,12 @@ def _read_widely(response: httpx2.Response) -> None:
 def _redirected(first: Call, target: str) -> Call:
     """The request as the next host gets it: without secrets unless it is the host that was asked first."""
     if place(target)[0] not in ("http", "https"):
-        raise Refused(f"{host_of(first.url)} redirects to what is no web address: {target}")
+        raise Refused(f"{host_of(first.url)} redirects to what is no web address: {target}", hint=_SET_UP)
     if place(first.url)[0] == "https" and place(target)[0] == "http":
-        raise Refused(f"{host_of(first.url)} redirects to a place without TLS: {host_of(target)}")
+        raise Refused(
+            f"{host_of(first.url)} redirects to a place without TLS: {host_of(target)}",
+            hint="nothing is fetched that way: ask whoever runs the server",
+        )
     if place(target) == place(first.url):
         return msgspec.structs.replace(first, url=target)
     headers = {name: value for name, value in first.headers.items() if name.lower() != "authorization"}
@@ -208,6 +248,14 @@ def _beginning(reply: Reply) -> bytes:
         if len(data) >= _ERROR_MAX:
             break
     return data[:_ERROR_MAX]
+
+
+def _advice(status: int, host: str) -> str:
+    if status in (401, 403):
+        return f"is one allowed to do that there? `docker login {host}` stores a name and password that are used"
+    if status == 413:
+        return "a server on the way takes no bodies of that size: its limit must be raised"
+    return f"that is what {host} answers: whoever runs it can tell more"
 
 
 def _seconds(text: str) -> float:
@@ -227,7 +275,7 @@ def _network(url: str) -> Iterator[None]:
     except httpx2.TimeoutException as error:
         raise Transient(f"{host} sent nothing for too long") from error
     except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.LocalProtocolError) as error:
-        raise Refused(f"cannot ask {host}: {error}") from error
+        raise Refused(f"cannot ask {host}: {error}", hint="check the name of the model and its host") from error
     except (httpx2.TransportError, httpx2.StreamError) as error:
         raise Transient(f"the connection to {host} broke: {_reason(error)}") from error
 

@@ -26,6 +26,7 @@ _HF_ENDPOINT = "https://huggingface.co"
 _MS_ENDPOINT = "https://www.modelscope.cn"
 _LISTING_MAX = 32 << 20
 _N_PAGES = 100
+_NO_HUB = "is it a hub? HF_ENDPOINT, MODELSCOPE_ENDPOINT and LCRT_REGISTRY_MIRROR say which address is asked"
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="next"')
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.IGNORECASE)
 _QUANT = re.compile(r"(?:^|[-._/])((?:UD-)?(?:I?Q\d\w*|TQ\d\w*|MXFP4\w*|B?F16|F32))$", re.IGNORECASE)
@@ -222,7 +223,7 @@ def _decode(data: bytes, kind: type[_T], hub: Hub) -> _T:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise LcrtError(f"{hub.endpoint} answered with no list of files: {error}") from error
+        raise LcrtError(f"{hub.endpoint} answered with no list of files: {error}", _NO_HUB) from error
 
 
 def _hf_token(environ: Mapping[str, str], home: Path) -> str:

@@ -25,19 +25,19 @@ _TEXT_MAX = 1 << 20
 
 
 class HubPuller:
-    """Pulls from one hub, with the transfers of ``puller``."""
+    """One pull from a hub, with the transfers of ``puller``."""
 
     def __init__(self, puller: Puller, hub: Hub, publish: Publish) -> None:
         self._puller = puller
         self._hub = hub
         self._publish = publish
+        self._stop = Stop()
 
     def pull(self, name: ModelName, request: PullRequest) -> Iterator[Progress]:
         """Fetch what a name means in this hub and make a model of it."""
         yield Progress("pulling manifest")
-        stop = Stop()
         try:
-            choice = self._look(name, stop)
+            choice = self._look(name)
             with self._puller.store.hold() as hold:
                 texts = self._texts(choice, name)
                 files: dict[str, str] = {}
@@ -50,10 +50,10 @@ class HubPuller:
                 self._publish(Found(name, files, texts, request.keep_old))
             yield Progress("success")
         finally:
-            stop.set()
+            self._stop.set()
 
-    def _look(self, name: ModelName, stop: Stop) -> Choice:
-        patience = Patience(stop, self._puller.options.first_wait, TRIES)
+    def _look(self, name: ModelName) -> Choice:
+        patience = Patience(self._stop, self._puller.options.first_wait, TRIES)
         while True:
             try:
                 return self._checked(choose(list_files(self._puller.client, self._hub, name), name.tag))
@@ -71,7 +71,10 @@ class HubPuller:
                 if file.digest:
                     parse_digest(file.digest)
         except InvalidRequest as error:
-            raise Refused(f"{self._hub.endpoint} tells no digest that can be checked") from error
+            raise Refused(
+                f"{self._hub.endpoint} tells no digest that can be checked",
+                hint="is it the hub? what it sends could not be trusted",
+            ) from error
         return choice
 
     def _files(self, choice: Choice) -> tuple[HubFile, ...]:
@@ -100,11 +103,19 @@ class HubPuller:
         try:
             return {file.path: self._read(file, _TEXT_MAX, name).decode() for file in choice.texts}
         except UnicodeDecodeError as error:
-            raise LcrtError(f"a text file of {name.full} is not UTF-8: {error}") from error
+            raise LcrtError(
+                f"a text file of {name.full} is not UTF-8: {error}",
+                "download its GGUF yourself, then `lcrt create NAME --from FILE.gguf`",
+            ) from error
 
     def _read(self, file: HubFile, limit: int, name: ModelName) -> bytes:
         if file.size > limit:
             raise LcrtError(f"`{file.path}` is too large to be taken without a digest", "pull another file")
-        with self._puller.client.open(Call("GET", file.url, self._hub.headers())) as reply:
-            check(reply, self._hub, name)
-            return reply.read(limit)
+        patience = Patience(self._stop, self._puller.options.first_wait, TRIES)
+        while True:
+            try:
+                with self._puller.client.open(Call("GET", file.url, self._hub.headers())) as reply:
+                    check(reply, self._hub, name)
+                    return reply.read(limit)
+            except Transient as error:
+                patience.wait(error)

@@ -11,6 +11,7 @@ from lcrt.errors import LcrtError
 FILE = Path(".ollama") / "id_ed25519"
 """Where the key lies, in the home directory."""
 
+_RIGHTS = "the server must be able to read and write there; HOME says whose folder it is"
 _EMPTY = base64.b64encode(hashlib.sha256(b"").hexdigest().encode()).decode()
 
 
@@ -33,7 +34,7 @@ class _Key:
         try:
             key = serialization.load_ssh_private_key(path.read_bytes(), password=None)
         except OSError as error:
-            raise LcrtError(f"cannot read the key `{path}`: {error.strerror}") from error
+            raise LcrtError(f"cannot read the key `{path}`: {error.strerror}", _RIGHTS) from error
         except (ValueError, TypeError) as error:
             raise LcrtError(f"the key `{path}` cannot be used: {error}", "move it away to get a new one") from error
         if not isinstance(key, Ed25519PrivateKey):
@@ -82,4 +83,4 @@ def _create(path: Path) -> None:
     except FileExistsError:
         return
     except OSError as error:
-        raise LcrtError(f"cannot make the key `{path}`: {error.strerror}") from error
+        raise LcrtError(f"cannot make the key `{path}`: {error.strerror}", _RIGHTS) from error

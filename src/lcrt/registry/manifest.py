@@ -34,9 +34,9 @@ def fetch_manifest(
         except LcrtError as error:
             if not is_last:
                 continue
-            raise LcrtError(f"pull model manifest: {error.message}", error.hint or _advice(error, name)) from error
+            raise LcrtError(f"pull model manifest: {error.message}", _advice(error, name) or error.hint) from error
         return _checked(name, raw), places[i:]
-    raise LcrtError("pull model manifest: no place to ask")
+    raise LcrtError("pull model manifest: no place to ask", "check LCRT_REGISTRY_MIRROR")
 
 
 def blobs_of(manifest: Manifest) -> tuple[Layer, ...]:

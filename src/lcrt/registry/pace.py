@@ -16,6 +16,9 @@ LOOK_EVERY = 0.25
 _FAST = 200e6
 """Bytes per second above which the processor, not the line, is what limits."""
 
+_KNOWN_AFTER = 1 << 20
+"""Bytes after which the rate of a connection says something."""
+
 _LAGGING = 0.1
 """Share of the others' median rate below which a connection lags."""
 
@@ -63,6 +66,11 @@ class Flow:
     def rate(self) -> float:
         """Say how many bytes per second it brought since it was opened."""
         return self.n_bytes / max(time.monotonic() - self._began, 1e-6)
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether it is so fast that the work for each byte counts."""
+        return self.n_bytes > _KNOWN_AFTER and self.rate() > _FAST / 4
 
     def cut(self) -> None:
         """Let whoever reads from it get an error at once."""

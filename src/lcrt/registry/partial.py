@@ -96,7 +96,7 @@ class Partial:
         """Bytes that are on disk."""
         return sum(part.completed for part in self.parts)
 
-    def write(self, part: Part, data: bytes) -> bool:
+    def write(self, part: Part, data: bytes | memoryview) -> bool:
         """Put the next bytes of a part in place, none beyond its end; True when its record was written too."""
         view = memoryview(data)[: part.left]
         while view:

@@ -11,6 +11,7 @@ from lcrt.registry.failure import RangeIgnored, Refused
 from lcrt.registry.remote import place
 
 _EXPIRED = frozenset({400, 401, 403, 404, 410})
+_BROKEN = "the server, or a proxy on the way, does not speak HTTP well: pull from elsewhere (LCRT_REGISTRY_MIRROR)"
 _OK, _PARTIAL, _TOO_FAR = 200, 206, 416
 
 
@@ -87,13 +88,13 @@ def check_range(reply: Reply, start: int, end: int, size: int) -> None:
             raise _wrong_size(int(length), size)
         return
     if reply.status != _PARTIAL and reply.status != _TOO_FAR:
-        raise Refused(f"unexpected answer {reply.status}", reply.status)
+        raise Refused(f"unexpected answer {reply.status}", reply.status, _BROKEN)
     unit, _, rest = reply.headers.get("content-range", "").partition(" ")
     given, _, total = rest.partition("/")
     if total.isdecimal() and int(total) != size:
         raise _wrong_size(int(total), size)
     if unit != "bytes" or given.partition("-")[0] != str(start):
-        raise Refused(f"asked for bytes from {start} on, got `{rest}`", reply.status)
+        raise Refused(f"asked for bytes from {start} on, got `{rest}`", reply.status, _BROKEN)
 
 
 def _wrong_size(found: int, size: int) -> Refused:

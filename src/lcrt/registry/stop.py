@@ -8,6 +8,7 @@ from lcrt.errors import Cancelled, LcrtError
 from lcrt.registry.failure import Transient
 
 _LONGEST_WAIT = 60.0
+_LATER = "try again later: what has been transferred is not transferred again"
 
 
 class Stop:
@@ -73,6 +74,6 @@ class Patience:
         self._stop.check()
         self._n_failed += 1
         if self._n_failed >= self._tries:
-            raise LcrtError(f"max retries exceeded: {error.message}", error.hint) from error
+            raise LcrtError(f"max retries exceeded: {error.message}", error.hint or _LATER) from error
         pause = max(self._first_wait * 2 ** (self._n_failed - 1), min(error.retry_after, _LONGEST_WAIT))
         self._stop.sleep(pause)

@@ -76,7 +76,7 @@ class Transfer:
             self._error = self._disk_error(error)
         except Exception:  # noqa: BLE001 -- a thread's main: whoever waits is told
             _LOG.exception("the transfer of %s failed", self._wanted.digest)
-            self._error = LcrtError("internal error, see the server's log")
+            self._error = LcrtError("internal error", "the server's log says more")
         finally:
             self._ended.set()
 

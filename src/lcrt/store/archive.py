@@ -34,6 +34,7 @@ _MODEL_TYPES = "application/vnd.ollama.image."
 _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})")
 _MAX_MEMBERS = 1 << 16
 _PIECE = 1 << 20
+_OURS = "`lcrt export NAME FILE` writes archives that can be imported"
 
 
 class _Descriptor(msgspec.Struct, frozen=True):
@@ -98,7 +99,7 @@ def import_archive(store: Store, path: Path, name: str = "", watch: Watch | None
                 _import(store, archive, manifest, watch)
             return [manifest.name for manifest in wanted]
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        raise InvalidRequest(f"could not read {path}: {error.strerror}") from error
+        raise InvalidRequest(f"could not read {path}: {error.strerror}", "check the path and the rights") from error
 
 
 class _Archive:
@@ -130,7 +131,7 @@ class _Archive:
     def small(self, name: str) -> bytes:
         """Read a short file whole."""
         if self.size(name) > MAX_LEN:
-            raise InvalidRequest(f"{self.path}: {name} is too long")
+            raise InvalidRequest(f"{self.path}: {name} is too long", _OURS)
         return b"".join(self.pieces(name))
 
 
@@ -172,7 +173,7 @@ def _manifests(archive: _Archive, name: str) -> list[Manifest]:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"{archive.path}: index.json is damaged: {error}", "export the model again") from error
     if not index.manifests:
-        raise InvalidRequest(f"{archive.path} has no model in it")
+        raise InvalidRequest(f"{archive.path} has no model in it", _OURS)
     if name and len(index.manifests) > 1:
         raise InvalidRequest(f"{archive.path} has {len(index.manifests)} models", "leave the name away")
     return [_manifest(archive, descriptor, name) for descriptor in index.manifests]
@@ -185,7 +186,7 @@ def _manifest(archive: _Archive, descriptor: _Descriptor, name: str) -> Manifest
         raise InvalidRequest(f"{archive.path}: the manifest is not what its digest says", "export the model again")
     manifest = parse_manifest(_name(archive, descriptor, name), raw)
     if not any(layer.media_type.startswith(_MODEL_TYPES) for layer in manifest.layers):
-        raise InvalidRequest(f"{archive.path} is an image of something else than a model")
+        raise InvalidRequest(f"{archive.path} is an image of something else than a model", _OURS)
     return manifest
 
 
@@ -203,7 +204,9 @@ def _import(store: Store, archive: _Archive, manifest: Manifest, watch: Watch | 
     parts = _parts(manifest)
     for layer in parts:
         if not store.blobs.has(layer.digest) and archive.size(_place(layer.digest)) != layer.size:
-            raise InvalidRequest(f"{archive.path}: a blob has not the size that the manifest says")
+            raise InvalidRequest(
+                f"{archive.path}: a blob has not the size that the manifest says", "export the model again"
+            )
     with store.hold() as hold:
         hold.reserve(*manifest.digests)
         for layer in parts:

@@ -6,6 +6,7 @@ from lcrt.errors import StoreError
 
 _ROOM = "make room on that disk, or let LCRT_MODELS name a folder on another one"
 _RIGHTS = "give this user the right to write there, or let LCRT_MODELS name another folder"
+_LOOK = "look at that folder: LCRT_MODELS says where models are, `lcrt store check` whether they are whole"
 _HINTS = {
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
@@ -20,4 +21,4 @@ _HINTS = {
 
 def store_error(what: str, error: OSError) -> StoreError:
     """Say what could not be done, why, and what to do next."""
-    return StoreError(f"{what}: {error.strerror}", _HINTS.get(error.errno or 0))
+    return StoreError(f"{what}: {error.strerror or error}", _HINTS.get(error.errno or 0, _LOOK))

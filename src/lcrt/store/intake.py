@@ -76,7 +76,7 @@ def _source(path: Path) -> Iterator[int]:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise InvalidRequest(f"could not read {path}: {error.strerror}") from error
+        raise InvalidRequest(f"could not read {path}: {error.strerror}", "check the path and the rights") from error
     try:
         yield fd
     finally:
@@ -216,5 +216,5 @@ def _hash(fd: int, report: Report, wait: Callable[[int], None] = _no_wait) -> tu
             report(n_read)
             wait(n_read)
     except OSError as error:
-        raise StoreError(f"cannot read a file: {error.strerror}") from error
+        raise store_error("cannot read a file", error) from error
     return "sha256:" + digest.hexdigest(), n_read

@@ -112,7 +112,10 @@ class Store:
             for layer in (*manifest.layers, *((manifest.config,) if manifest.config else ())):
                 size = self.blobs.size(layer.digest)
                 if size != layer.size:
-                    raise StoreError(f"blob {layer.digest} has {size} bytes, the manifest says {layer.size}")
+                    raise StoreError(
+                        f"blob {layer.digest} has {size} bytes, the manifest says {layer.size}",
+                        "`lcrt store check --repair` sets damaged blobs aside; then pull again",
+                    )
             with self._replacing(name, keep_old=keep_old) as spelt:
                 self.manifests.write_raw(spelt, raw)
 
