@@ -37,5 +37,6 @@ def test_an_archive_can_be_sent_on(lcrt: Lcrt, store: Store, monkeypatch: pytest
 def test_what_cannot_be_exported_is_said(lcrt: Lcrt, store: Store, tmp_path: Path) -> None:
     assert "model 'none:latest' not found" in lcrt("export", "none", str(tmp_path / "x")).err
     assert "invalid model name" in lcrt("export", "a b", str(tmp_path / "x")).err
-    assert "cannot write" in lcrt("export", "m", str(tmp_path / "none" / "x")).err
+    missing = lcrt("export", "m", str(tmp_path / "none" / "x")).err
+    assert f"cannot write {tmp_path}/none/x: No such file or directory\nis there a folder {tmp_path}/none?" in missing
     assert not (tmp_path / "x").exists()

@@ -40,3 +40,8 @@ def test_an_error_fails_the_command(lcrt: Lcrt, fake: FakeDaemon, in_stream: boo
     result = lcrt("pull", "m")
     assert result.code == 1
     assert result.err.endswith(f"Error: {error}\n")
+
+
+def test_what_is_no_name_is_told_with_advice(lcrt: Lcrt, fake: FakeDaemon) -> None:
+    fake.on("POST", "/api/pull", failure(400, "invalid model name"))
+    assert "Error: invalid model name\nsay NAME[:TAG]" in lcrt("pull", "a b").err

@@ -26,3 +26,8 @@ def test_a_refusal_says_whose_namespace_it_must_be(lcrt: Lcrt, fake: FakeDaemon,
     result = lcrt("push", "you/m")
     assert result.code == 1
     assert "Error: you are not authorized to push to this namespace" in result.err
+
+
+def test_a_model_that_is_missing_is_told_with_advice(lcrt: Lcrt, fake: FakeDaemon) -> None:
+    fake.on("POST", "/api/push", objects({"error": "m:latest: no such file or directory"}))
+    assert "Error: m:latest: no such file or directory\n`lcrt list` shows what can be pushed" in lcrt("push", "m").err

@@ -8,6 +8,9 @@ from lcrt.cli.output.terminal import say
 from lcrt.cli.target import daemon
 from lcrt.client.api import Api
 from lcrt.config.env import size
+from lcrt.errors import LcrtError
+
+_NO_NAME = "invalid model name"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +37,10 @@ def pull_model(api: Api, request: dict[str, object]) -> None:
                 shown.update(status.status, status.completed, status.total)
     except KeyboardInterrupt:
         say("\nstopped: pull again to go on from here")
+        raise
+    except LcrtError as error:
+        if error.message == _NO_NAME:
+            raise LcrtError(_NO_NAME, "say NAME[:TAG], HOST/NAME/MODEL[:TAG] or hf.co/ORG/REPO[:QUANT]") from error
         raise
 
 

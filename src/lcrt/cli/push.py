@@ -3,7 +3,7 @@
 import argparse
 
 from lcrt.cli.output.bars import steps
-from lcrt.cli.output.terminal import put
+from lcrt.cli.output.terminal import put, say
 from lcrt.cli.target import daemon
 from lcrt.core.name import DEFAULT_HOST, DEFAULT_TAG, ModelName
 from lcrt.errors import LcrtError
@@ -25,6 +25,9 @@ def run(given: argparse.Namespace) -> None:
         with steps() as shown, daemon().push({"model": given.model, "insecure": given.insecure}) as statuses:
             for status in statuses:
                 shown.update(status.status, status.completed, status.total)
+    except KeyboardInterrupt:
+        say("\nstopped: push again to go on from here")
+        raise
     except LcrtError as error:
         if any(word in error.message for word in _REFUSALS):
             raise LcrtError(

@@ -56,6 +56,8 @@ def export_model(store: Store, name: ModelName, path: Path, watch: Watch | None 
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}", f"is there a folder {path.parent}?") from error
     except OSError as error:
         raise store_error(f"cannot write {path}", error) from error
     finally:
