@@ -190,11 +190,11 @@ class Cramped:
         self.tried: list[tuple[int, int]] = []
         self._n_failures = n_failures
 
-    def __call__(self, model: Model, context: ContextParams, params: EngineParams) -> Engine:
+    def __call__(self, model: Model, context: ContextParams, params: EngineParams, draft: Model | None) -> Engine:
         self.tried.append((context.n_parallel, context.kv_cells_max))
         if len(self.tried) <= self._n_failures:
             raise OutOfMemory("no room")
-        return Engine(model, context, params)
+        return Engine(model, context, params, draft)
 
 
 def test_a_load_that_has_no_room_is_tried_once_more_with_half(

@@ -218,3 +218,10 @@ async def test_tokens_that_were_not_computed_again_are_told(client: Client, mode
         "total_tokens": 16,
         "prompt_tokens_details": {"cached_tokens": 12},
     }
+
+
+async def test_tokens_that_were_guessed_are_told(client: Client, models: FakeModels) -> None:
+    usage = Usage(n_prompt=15, n_generated=9, n_sampled=9, n_drafted=7, n_accepted=5)
+    models.answer = [(Text("hi"), Finish("stop", usage))]
+    found = (await client.post(PATH, ASK)).json["usage"]
+    assert found["completion_tokens_details"] == {"accepted_prediction_tokens": 5, "rejected_prediction_tokens": 2}

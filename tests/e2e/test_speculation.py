@@ -1,0 +1,76 @@
+"""Guessed tokens as a client meets them: told in usage and by ``/api/ps``, and the answer is the same without."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import SMOL, Daemon, add_smollm2, lcrt, start_daemon, stop_daemon
+from tests.native.layers import first_layers
+
+TEXT = (
+    "The harbour lies at the mouth of a slow brown river. Every morning at six the boats come back, and the market "
+    "behind the old customs house fills with noise. In winter the council closes the eastern pier."
+)
+N_TRIES = 12
+COPY = f"{TEXT}\n\n{TEXT}\n\nThe harbour lies at the mouth"
+
+
+def complete(daemon: Daemon) -> dict[str, Any]:
+    body = {"model": "smollm2", "prompt": COPY, "max_tokens": 48, "temperature": 0}
+    reply = httpx.post(daemon.url + "/v1/completions", json=body, timeout=60)
+    assert reply.status_code == 200, reply.text
+    found: dict[str, Any] = reply.json()
+    return found
+
+
+def drafted(daemon: Daemon) -> dict[str, int]:
+    models = httpx.get(daemon.url + "/api/ps", timeout=10).json()["models"]
+    counts: dict[str, int] = next(model["drafted_tokens"] for model in models if model["name"] == "smollm2:latest")
+    return counts
+
+
+@pytest.mark.timeout(180)
+def test_a_text_that_is_copied_is_guessed_unless_that_is_off(daemon: Daemon, tmp_path: Path) -> None:
+    answers: list[dict[str, Any]] = []
+    n_accepted = n_rejected = 0
+    while n_accepted == 0 and len(answers) < N_TRIES:  # a busy machine makes guesses look dear for a while
+        answers.append(complete(daemon))
+        details = answers[-1]["usage"].get("completion_tokens_details", {})
+        n_accepted += details.get("accepted_prediction_tokens", 0)
+        n_rejected += details.get("rejected_prediction_tokens", 0)
+    assert n_accepted > 0
+    counts = drafted(daemon)
+    assert counts["accepted"] >= n_accepted
+    assert counts["drafted"] >= n_accepted + n_rejected
+    plain = start_daemon(tmp_path, LCRT_SPECULATION="off")
+    try:
+        add_smollm2(plain, tmp_path)
+        answer = complete(plain)
+        assert drafted(plain) == {"drafted": 0, "accepted": 0}
+    finally:
+        stop_daemon(plain)
+    assert "completion_tokens_details" not in answer["usage"]
+    assert all(found["choices"][0]["text"][:40] in TEXT for found in (*answers, answer))
+
+
+@pytest.mark.timeout(180)
+def test_a_draft_model_is_created_loaded_and_asked(daemon: Daemon, tmp_path: Path) -> None:
+    first_layers(SMOL, tmp_path / "draft.gguf", 8)
+    (tmp_path / "Modelfile").write_text(f"FROM {SMOL}\nDRAFT {tmp_path / 'draft.gguf'}\nPARAMETER temperature 0\n")
+    made = lcrt(daemon.env, "create", "drafted", "-f", str(tmp_path / "Modelfile"))
+    assert made.returncode == 0, made.stderr
+    body = {"prompt": "A story about a fox:", "raw": True, "stream": False, "options": {"num_predict": 24}}
+    texts = []
+    for model in ("smollm2", "drafted"):
+        reply = httpx.post(daemon.url + "/api/generate", json=body | {"model": model}, timeout=60)
+        assert reply.status_code == 200, reply.text
+        texts.append(reply.json()["response"])
+    assert texts[0][:20] == texts[1][:20]
+    models = httpx.get(daemon.url + "/api/ps", timeout=10).json()["models"]
+    sizes = {model["name"].split(":")[0]: model["size"] for model in models}
+    assert sizes["drafted"] > sizes.get("smollm2", 0)
+    assert next(model for model in models if model["name"] == "drafted:latest")["drafted_tokens"]["drafted"] > 0
+    shown = httpx.post(daemon.url + "/api/show", json={"model": "drafted"}, timeout=10).json()
+    assert "\nDRAFT " in shown["modelfile"]
