@@ -20,6 +20,8 @@ class Hub(Registry):
         self.gated = False
 
     def router(self, handler: Handler) -> Callable[[], None] | None:
+        if self.guard is not None and not self.guard(handler):
+            return None
         path = handler.path.partition("?")[0]
         may = not self.token or handler.asked.headers.get("authorization") == f"Bearer {self.token}"
         for repository, files in self.files.items():

@@ -1,6 +1,8 @@
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lcrt.core.name import ModelName
@@ -12,7 +14,7 @@ from lcrt.registry.service import Registries
 from lcrt.store.store import Store
 from tests.registry.conftest import OPTIONS
 from tests.registry.hub import Hub
-from tests.registry.server import Registry, digest_of
+from tests.registry.server import Registry, digest_of, drop
 
 Pull = Callable[[str], Found]
 Q4, Q8, MMPROJ = (b"GGUF" + bytes([n]) * 1000 for n in range(3))
@@ -83,6 +85,38 @@ def test_the_token_goes_to_the_hub_and_nowhere_else(
     assert all(asked.headers["authorization"] == "Bearer hf_secret" for asked in hub.asked)
     assert storage.asked
     assert not any("authorization" in asked.headers for asked in storage.asked)
+
+
+@pytest.mark.parametrize("host", ["hf.co", "modelscope.cn"])
+def test_a_mirror_of_a_hub_is_not_told_the_token(
+    hub: Hub, store: Store, storage: Registry, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("MODELSCOPE_API_TOKEN", "ms_secret")
+    monkeypatch.setenv("HF_ENDPOINT", f"http://{storage.host}")
+    monkeypatch.setenv("MODELSCOPE_ENDPOINT", f"http://{storage.host}")
+    options = msgspec.structs.replace(OPTIONS, mirrors=((host, f"http://{hub.host}"),))
+    found: list[Found] = []
+    with contextlib.closing(Registries(store, options, publish=found.append)) as registries:
+        assert list(registries.pull(ModelName.parse(f"{host}/org/repo"), PullRequest()))[-1].status == "success"
+    assert hub.asked
+    assert not any("authorization" in asked.headers for asked in (*hub.asked, *storage.asked))
+
+
+def test_offline_no_hub_is_asked(hub: Hub, store: Store) -> None:
+    registries = Registries(store, OPTIONS, publish=lambda _: None)
+    with pytest.raises(LcrtError, match=r"offline: .* is not on this machine"):
+        list(registries.pull(ModelName.parse("hf.co/org/repo"), PullRequest(offline=True)))
+    registries.close()
+    assert hub.asked == []
+
+
+def test_a_small_file_is_asked_for_again_after_a_fault(hub: Hub, pull: Pull) -> None:
+    hub.files["org/repo"]["system"] = b"Sei kurz."
+    faults = [drop, drop]
+    hub.guard = lambda handler: not (handler.path.endswith("/system") and faults and faults.pop()(handler))
+    assert pull("hf.co/org/repo").texts == {"system": "Sei kurz."}
+    assert faults == []
 
 
 def test_a_token_that_was_stored_is_found(hub: Hub, pull: Pull, tmp_path: Path) -> None:

@@ -105,3 +105,21 @@ def test_nothing_is_left_when_it_is_thrown_away(tmp_path: Path) -> None:
         partial.discard()
     assert list(tmp_path.iterdir()) == []
     assert records(path) == []
+
+
+NUMBERS = st.integers(-5, 150)
+
+
+@given(st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS), max_size=4))
+def test_whatever_records_say_the_parts_are_the_blob(rows: list[tuple[int, int, int]]) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sha256-x-partial"
+        path.write_bytes(bytes(100))
+        for n, (offset, size, completed) in enumerate(rows):
+            path.with_name(f"{path.name}-{n}").write_bytes(msgspec.json.encode(Part(n, offset, size, completed)))
+        with Partial(path, 100, 40) as partial:
+            covered = [position for part in partial.parts for position in range(part.offset, part.end)]
+            assert covered == list(range(100))
+            assert all(0 <= part.completed <= part.size for part in partial.parts)

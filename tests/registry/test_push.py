@@ -229,6 +229,13 @@ def test_a_registry_that_always_forgets_is_given_up(registry: Registry, store: S
     assert caught.value.hint
 
 
+def test_offline_nothing_is_pushed(registry: Registry, store: Store, push: Push) -> None:
+    make(store, registry.host)
+    with pytest.raises(LcrtError, match=f"offline: {registry.host} is not asked"):
+        push(offline=True)
+    assert registry.asked == []
+
+
 def test_a_model_that_is_not_here_is_told(registry: Registry, open_registries: Open) -> None:
     steps = open_registries().push(ModelName.parse(f"{registry.host}/library/none"), insecure=True)
     assert [next(steps).status, next(steps).status] == ["retrieving manifest", "couldn't retrieve manifest"]

@@ -38,6 +38,24 @@ def test_a_range_that_begins_elsewhere_is_refused(wanted: tuple[int, int, int], 
             check_range(reply(206, content_range=f"bytes {begin}-{end - 1}/{size}"), start, end, size)
 
 
+HEADERS = st.one_of(st.text(), st.from_regex(r"(bytes|items)? ?-?\d{0,4}-?-?\d{0,4}/?(\d{0,4}|\*)", fullmatch=True))
+
+
+@given(ranges(), HEADERS, st.sampled_from([206, 416, 204, 404]))
+def test_whatever_a_server_says_only_the_range_that_was_asked_for_is_taken(
+    wanted: tuple[int, int, int], header: str, status: int
+) -> None:
+    start, end, size = wanted
+    try:
+        check_range(reply(status, content_range=header), start, end, size)
+    except Refused:
+        return
+    assert status in (206, 416)
+    assert header.startswith(f"bytes {start}")
+    total = header.partition("/")[2]
+    assert not total.isdecimal() or int(total) == size
+
+
 @given(ranges())
 def test_everything_is_taken_only_for_everything(wanted: tuple[int, int, int]) -> None:
     start, end, size = wanted
