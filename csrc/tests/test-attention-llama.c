@@ -13,6 +13,9 @@
 
 #define N_CASES 160
 #define TOLERANCE 2e-5
+/* One stream with cells as few as these is computed by ggml itself, which sums in half precision. */
+#define STOCK_CELLS 256
+#define STOCK_TOLERANCE 1e-2
 
 typedef struct attention_case {
     int32_t dk, dv, n_rows, n_cells, n_kv_heads, n_group, n_streams;
@@ -186,16 +189,17 @@ static void check_case(const attention_case *c, const char *name) {
     attention_tensors t = make(c, ctx);
     struct ggml_cgraph *graph = ggml_new_graph(ctx);
     ggml_build_forward_expand(graph, t.out);
+    const double tolerance = c->n_streams == 1 && c->n_cells <= STOCK_CELLS ? STOCK_TOLERANCE : TOLERANCE;
     for (int32_t n_threads = 1; n_threads <= 2; n_threads++) {
         memset(t.out->data, 0xff, ggml_nbytes(t.out));
         set_threads(backend, n_threads);
         CHECK(ggml_backend_graph_compute(backend, graph) == GGML_STATUS_SUCCESS);
         double worst = compare(c, &t);
-        if (!(worst < TOLERANCE)) {
+        if (!(worst < tolerance)) {
             printf("%s: %g off: dk %d dv %d rows %d cells %d heads %d x %d streams %d threads %d\n", name, worst, c->dk,
                    c->dv, c->n_rows, c->n_cells, c->n_kv_heads, c->n_group, c->n_streams, n_threads);
         }
-        CHECK(worst < TOLERANCE);
+        CHECK(worst < tolerance);
     }
     ggml_free(ctx);
 }
@@ -209,7 +213,7 @@ static attention_case random_case(void) {
     c.n_kv_heads = test_between(&seed, 1, 4);
     c.n_rows = chance(40) ? test_between(&seed, 1, 4) : test_between(&seed, 1, 64);
     c.n_cells = chance(20) ? test_between(&seed, 1, 3000) : test_between(&seed, 1, 400);
-    c.n_streams = chance(25) && c.n_cells < 1000 ? test_between(&seed, 2, 4) : 1;
+    c.n_streams = chance(50) && c.n_cells < 1000 ? test_between(&seed, 2, 4) : 1;
     c.scale = 1.0F / sqrtf((float)c.dk);
     c.cap = chance(20) ? 30.0F : 0.0F;
     c.masked = chance(85);

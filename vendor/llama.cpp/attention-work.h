@@ -104,6 +104,12 @@ inline operation operation_of(ggml_tensor *dst) {
     return op;
 }
 
+/* One stream with cells as few as ggml pads to costs little in any way. It is left to ggml, so that answers to short
+ * prompts are to the bit those of llama.cpp's other programs: greedy answers part at ties of the last digits. */
+inline bool pays(const operation &op) {
+    return op.k->ne[1] > 256 || op.q->ne[3] > 1;
+}
+
 inline bool fits(const operation &op, const ggml_compute_params *params) {
     const bool types = op.q->type == GGML_TYPE_F32 && op.k->type == GGML_TYPE_F16 && op.v->type == GGML_TYPE_F16 &&
                        op.dst->type == GGML_TYPE_F32;
@@ -112,7 +118,7 @@ inline bool fits(const operation &op, const ggml_compute_params *params) {
     const bool shapes = op.k->ne[0] % width == 0 && op.v->ne[0] % width == 0 && op.v->ne[2] == op.k->ne[2] &&
                         op.v->ne[3] == op.k->ne[3] && op.n_heads % op.n_kv_heads == 0 && op.n_cells > 0;
     const bool masked = op.mask == nullptr || (op.mask->type == GGML_TYPE_F16 && op.mask->ne[2] == 1);
-    return !params->use_ref && types && dense && shapes && masked;
+    return !params->use_ref && pays(op) && types && dense && shapes && masked;
 }
 
 /* Cuts tiles that have all the queries they may have, until the memory of all threads is enough; false when it never is. */
