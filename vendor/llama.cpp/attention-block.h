@@ -28,6 +28,13 @@ struct cells {
     const ggml_fp16_t *at(int cell) const {
         return reinterpret_cast<const ggml_fp16_t *>(data + static_cast<size_t>(cell) * step);
     }
+    /* The same cell of the next block will be wanted soon. Cells are too far apart for the CPU to guess it. */
+    void announce(int cell) const {
+        const char *from = data + static_cast<size_t>(cell + block_cells) * step;
+        for (int byte = 0; byte < 2 * n; byte += 64) {
+            _mm_prefetch(from + byte, _MM_HINT_T0);
+        }
+    }
 };
 
 /* What was summed up for every query of a tile. */
@@ -53,6 +60,7 @@ struct floats {
     const float *data;
     size_t step;
     vec at(int row, int column) const { return load(data + static_cast<size_t>(row) * step + column); }
+    void announce(int) const {}
 };
 
 struct halves {
@@ -60,6 +68,11 @@ struct halves {
     const int *listed;
     int first; /* column */
     vec at(int row, int column) const { return load(from->at(listed[row]) + first + column); }
+    void announce(int row) const {
+        if (first == 0) {
+            from->announce(listed[row]);
+        }
+    }
 };
 
 /* Rows of the left side, and of the sums. */
@@ -81,6 +94,7 @@ void multiply_fixed(const rows_of &rows, const right_side &right, int depth) {
     }
     for (int k = 0; k < depth; k++) {
         vec left[n_rows];
+        right.announce(k);
 #pragma GCC unroll 8
         for (int r = 0; r < n_rows; r++) {
             left[r] = all(rows.left[r][k]);
@@ -140,7 +154,9 @@ inline void score_few(block &b) {
     const int n = b.keys.n;
     for (int c0 = 0; c0 < b.n_cells; c0 += width) {
         for (int j = 0; j < width; j++) {
-            const ggml_fp16_t *key = b.keys.at(b.listed_cells[std::min(c0 + j, b.n_cells - 1)]);
+            const int cell = b.listed_cells[std::min(c0 + j, b.n_cells - 1)];
+            const ggml_fp16_t *key = b.keys.at(cell);
+            b.keys.announce(cell);
             for (int d = 0; d < n; d += width) {
                 store(b.room + j * n + d, load(key + d));
             }
@@ -172,7 +188,9 @@ inline void score_many(block &b) {
     for (int c0 = 0; c0 < n_vecs * width; c0 += width) {
         const ggml_fp16_t *keys[width];
         for (int j = 0; j < width; j++) {
-            keys[j] = b.keys.at(b.listed_cells[std::min(c0 + j, b.n_cells - 1)]);
+            const int cell = b.listed_cells[std::min(c0 + j, b.n_cells - 1)];
+            keys[j] = b.keys.at(cell);
+            b.keys.announce(cell);
         }
         for (int d = 0; d < n; d += width) {
             vec r[width];
@@ -261,6 +279,7 @@ inline void add_values(block &b) {
     const int n = b.values.n;
     const bool once = b.n_listed <= rows_max;
     for (int c = 0; c < b.n_cells && !once; c++) {
+        b.values.announce(b.listed_cells[c]);
         for (int d = 0; d < n; d += width) {
             store(b.room + c * n + d, load(b.values.at(b.listed_cells[c]) + d));
         }
