@@ -179,12 +179,27 @@ int32_t lcrt_slots_least(const lcrt_slots *slots, int64_t now_ns) {
     return least;
 }
 
+/* Cells that would be free if no idle slot had them. */
+static int32_t kept_idle(const lcrt_slots *slots, int32_t slot) {
+    int32_t n_busy = 0;
+    for (int32_t i = 0; i < slots->n; i++) {
+        int32_t n = slots->slots[i].busy ? lcrt_cells_common(&slots->cells, slot, i) : 0;
+        n_busy = n > n_busy ? n : n_busy;
+    }
+    return lcrt_slots_held(slots, slot) - n_busy;
+}
+
 int32_t lcrt_slots_loosest(const lcrt_slots *slots, int64_t now_ns) {
-    int32_t loosest = -1;
+    int32_t loosest = -1, shared = -1;
     double least_value = 0;
     for (int32_t i = 0; i < slots->n; i++) {
         int32_t n_freed = lcrt_slots_held(slots, i) - lcrt_cells_shared(&slots->cells, i);
-        if (slots->slots[i].busy || n_freed <= 0) {
+        if (slots->slots[i].busy) {
+            continue;
+        }
+        if (n_freed <= 0) {
+            bool first = shared < 0 || slots->slots[i].used < slots->slots[shared].used;
+            shared = first && kept_idle(slots, i) > 0 ? i : shared;
             continue;
         }
         double value = lcrt_slots_value(slots, i, 0, now_ns) / n_freed;
@@ -194,7 +209,7 @@ int32_t lcrt_slots_loosest(const lcrt_slots *slots, int64_t now_ns) {
             least_value = value;
         }
     }
-    return loosest;
+    return loosest >= 0 ? loosest : shared;
 }
 
 void lcrt_slots_swap_ids(lcrt_slots *slots, int32_t a, int32_t b) {

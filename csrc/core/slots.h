@@ -85,7 +85,8 @@ double lcrt_slots_value(const lcrt_slots *slots, int32_t slot, int32_t n_kept, i
 /* The idle slot with content whose loss costs least, -1 without any. */
 int32_t lcrt_slots_least(const lcrt_slots *slots, int64_t now_ns);
 
-/* The idle slot whose loss costs least for each cell that it frees, -1 when none frees any. */
+/* The idle slot whose loss costs least for each cell that it frees. When none frees any by itself: one of those that
+ * only share cells with each other, after whose loss another one does. -1 when there are none either. */
 int32_t lcrt_slots_loosest(const lcrt_slots *slots, int64_t now_ns);
 
 /* Exchanges the sequence ids of two slots. */

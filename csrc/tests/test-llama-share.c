@@ -15,8 +15,9 @@
 #define N_JOBS 5
 #define N_TOKENS 16
 #define N_PROMPT_MAX 512
-/* Natural logarithm; between passes of other shapes, quantised activations round otherwise. */
-#define LOGPROB_APART 0.25F
+/* Natural logarithm. Between passes of other shapes, quantised activations round otherwise, and ggml, which computes
+ * one short stream, sums values in half precision. */
+#define LOGPROB_APART 0.6F
 
 static const char begin[] =
     "You are a patient librarian who answers in one or two short sentences. You know where every book of the house is "

@@ -116,6 +116,22 @@ static void the_loosest_slot_frees_cells_that_are_worth_least(void) {
     end();
 }
 
+static void idle_slots_that_share_everything_with_each_other_are_loose_too(void) {
+    begin(4);
+    fill(0, 40);
+    lcrt_slots_claim(&slots, 0, false);
+    fill(1, 30);
+    lcrt_slots_share(&slots, 1, 2, 30, true);
+    slots.slots[1].used = 7;
+    slots.slots[2].used = 6;
+    CHECK_INT(lcrt_slots_loosest(&slots, 0), 2);
+    lcrt_slots_trim(&slots, 2, 0);
+    CHECK_INT(lcrt_slots_loosest(&slots, 0), 1);
+    lcrt_slots_trim(&slots, 1, 0);
+    CHECK_INT(lcrt_slots_loosest(&slots, 0), -1);
+    end();
+}
+
 static void a_run_of_ids_need_not_begin_at_zero(void) {
     begin(6);
     CHECK(lcrt_slots_compact(&slots));
@@ -279,6 +295,7 @@ int main(void) {
     RUN(the_least_valuable_slot_is_small_or_long_unused);
     RUN(content_that_another_slot_has_too_is_worth_nothing);
     RUN(the_loosest_slot_frees_cells_that_are_worth_least);
+    RUN(idle_slots_that_share_everything_with_each_other_are_loose_too);
     RUN(a_run_of_ids_need_not_begin_at_zero);
     RUN(the_cheaper_side_moves);
     RUN(a_newcomer_without_content_takes_the_gap_for_nothing);
