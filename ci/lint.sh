@@ -8,7 +8,7 @@ gate() {
     echo "== $name"
     "$@" || failed=1
 }
-c_files=$(find csrc vendor/llama.cpp/*.h -name '*.[ch]' -o -name '*.cpp' -o -name '*.hpp')
+c_files=$(find csrc vendor/llama.cpp/*.h vendor/llama.cpp/*.cpp -name '*.[ch]' -o -name '*.cpp' -o -name '*.hpp')
 modules=$(find src/lcrt/native -name '*.pyx' -exec basename {} .pyx \; | sed 's/^/lcrt.native./')
 export PYTHONPATH=src MYPYPATH=src
 

@@ -63,9 +63,9 @@ def test_the_plain_go_template_needs_no_interpreter(go_template: str, jinja: Jin
 def test_a_model_without_any_template_gets_chatml_and_the_log_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
     template = ModelTemplate(None)
     messages = [Message("system", "a"), Message("user", "b")]
-    for _ in range(2):
-        prompt = template.render(Conversation(messages))
-    assert prompt == Prompt("<|im_start|>system\na<|im_end|>\n<|im_start|>user\nb<|im_end|>\n<|im_start|>assistant\n")
+    said = [template.render(Conversation(messages)) for _ in range(2)]
+    assert said[0] == said[1]
+    assert said[0] == Prompt("<|im_start|>system\na<|im_end|>\n<|im_start|>user\nb<|im_end|>\n<|im_start|>assistant\n")
     assert caplog.messages == ["this model has no chat template; ChatML is used"]
 
 

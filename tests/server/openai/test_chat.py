@@ -224,4 +224,6 @@ async def test_tokens_that_were_guessed_are_told(client: Client, models: FakeMod
     usage = Usage(n_prompt=15, n_generated=9, n_sampled=9, n_drafted=7, n_accepted=5)
     models.answer = [(Text("hi"), Finish("stop", usage))]
     found = (await client.post(PATH, ASK)).json["usage"]
-    assert found["completion_tokens_details"] == {"accepted_prediction_tokens": 5, "rejected_prediction_tokens": 2}
+    details = {"accepted_prediction_tokens": 5, "rejected_prediction_tokens": 2}
+    assert isinstance(found, dict)
+    assert found["completion_tokens_details"] == details
