@@ -1,7 +1,9 @@
 """The real model of a runner: weights, context, engine and chat layer, from a load request."""
 
+import importlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -26,7 +28,6 @@ from lcrt.runner.draft import load_draft, n_draft
 from lcrt.runner.grammar import Grammars
 from lcrt.runner.job import Job, Step
 from lcrt.runner.pipeline import Pipeline
-from lcrt.runner.questions import answerer_for, load_embedder
 from lcrt.runner.sizes import context_length, halved, share
 
 log = logging.getLogger("lcrt.runner")
@@ -76,7 +77,14 @@ def load_model(request: LoadRequest, progress: Callable[[float], bool]) -> Loade
     runtime.set_log(log.log, logging.DEBUG if log.isEnabledFor(logging.DEBUG) else logging.WARNING)
     runtime.init()
     spec, options = request.model, request.options
-    model = Model(spec.path, _model_params(options), progress=progress)
+    importing = threading.Thread(target=importlib.import_module, args=("lcrt.runner.questions",))
+    importing.start()  # brings numpy, for which there is time while the weights are read
+    try:
+        model = Model(spec.path, _model_params(options), progress=progress)
+    finally:
+        importing.join()
+    from lcrt.runner.questions import answerer_for, load_embedder
+
     adapters = Adapters(model, spec.adapters)
     if model.info.embedding or not model.info.has_decoder:
         return load_embedder(model, request, started, adapters.own)
