@@ -62,43 +62,45 @@ def test_a_sink_that_raises_disturbs_nothing(tiny_path: Path) -> None:
     Model(tiny_path).close()
 
 
-def test_who_computes_does_not_wait_for_who_writes(tiny_path: Path) -> None:
-    begun, may_end = threading.Event(), threading.Event()
-    seen: list[str] = []
+class HangingSink:
+    """Begins to write the first message and waits; what it gets then is in ``seen``."""
 
-    def write(_level: int, text: str) -> None:
-        begun.set()
-        may_end.wait(10)
-        seen.append(text)
+    def __init__(self) -> None:
+        self.begun, self.may_end = threading.Event(), threading.Event()
+        self.seen: list[str] = []
 
-    set_log(write, 10)
+    def write(self, _level: int, text: str) -> None:
+        self.begun.set()
+        self.may_end.wait(10)
+        self.seen.append(text)
+
+    def end(self) -> None:
+        self.may_end.set()
+        set_log(None)
+
+
+@pytest.fixture
+def hanging(tiny_path: Path) -> HangingSink:
+    sink = HangingSink()
+    set_log(sink.write, 10)
     Model(tiny_path).close()
-    assert begun.wait(10)
+    assert sink.begun.wait(10)
+    return sink
+
+
+def test_who_computes_does_not_wait_for_who_writes(tiny_path: Path, hanging: HangingSink) -> None:
     Model(tiny_path).close()
-    assert seen == []
-    may_end.set()
-    set_log(None)
-    assert len(seen) > 1
+    assert hanging.seen == []
+    hanging.end()
+    assert len(hanging.seen) > 1
 
 
-def test_what_finds_no_room_is_counted(tiny_path: Path) -> None:
-    begun, may_end = threading.Event(), threading.Event()
-    seen: list[str] = []
-
-    def write(_level: int, text: str) -> None:
-        begun.set()
-        may_end.wait(10)
-        seen.append(text)
-
-    set_log(write, 10)
-    Model(tiny_path).close()
-    assert begun.wait(10)
+def test_what_finds_no_room_is_counted(tiny_path: Path, hanging: HangingSink) -> None:
     for _ in range(250):
         Model(tiny_path).close()
-    may_end.set()
-    set_log(None)
-    assert sum(map(len, seen)) < 2**20 + 1000
-    assert re.fullmatch(r"\d+ messages were lost", seen[-1])
+    hanging.end()
+    assert sum(map(len, hanging.seen)) < 2**20 + 1000
+    assert re.fullmatch(r"\d+ messages were lost", hanging.seen[-1])
 
 
 def test_none_silences(tiny_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
