@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from tests.native import lora
 
 QUESTION = "Name three things that one finds at the sea."
 N_TOKENS = 24
+TIE = 1.0  # between two logits: more than passes of other shapes change, of two models' sums added up
 ADAPTERS: list[object] = [None, "pirate", "poet", {"name": "pirate", "scale": 0.5}, ["pirate", "poet"]]
 
 
@@ -37,15 +39,36 @@ def said(reply: httpx.Response) -> str:
     return text
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """Tokens, with how much likelier each was than the next one."""
+
+    tokens: tuple[str, ...]
+    leads: tuple[float, ...]
+
+
+def answer(client: httpx.Client, adapter: object) -> Answer:
+    reply = ask(client, adapter, logprobs=True, top_logprobs=2)
+    assert reply.status_code == 200, reply.text
+    rows = reply.json()["logprobs"]
+    tops = [[top["logprob"] for top in row["top_logprobs"]] for row in rows]
+    return Answer(tuple(row["token"] for row in rows), tuple(first - second for first, second in tops))
+
+
+def lead_where_they_part(got: Answer, alone: Answer) -> float:
+    """Nothing where they do not."""
+    pairs = zip(got.tokens, alone.tokens, alone.leads, strict=False)
+    return next((lead for one, other, lead in pairs if one != other), 0.0)
+
+
 def test_requests_with_several_adapters_together_answer_as_alone(client: httpx.Client) -> None:
-    alone = [said(ask(client, adapter)) for adapter in ADAPTERS]
-    assert len(set(alone)) == len(ADAPTERS)
+    alone = [answer(client, adapter) for adapter in ADAPTERS]
+    assert len({one.tokens for one in alone}) == len(ADAPTERS)
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda adapter: said(ask(client, adapter)), ADAPTERS * 2))
-    # Passes of other shapes round otherwise, so that two answers may part where two tokens are as likely.
-    same = [got == wanted for got, wanted in zip(together, alone * 2, strict=True)]
-    assert sum(same) >= len(same) - 2
-    assert all(got[:8] == wanted[:8] for got, wanted in zip(together, alone * 2, strict=True))
+        together = list(pool.map(lambda adapter: answer(client, adapter), ADAPTERS * 2))
+    # Passes of other shapes round otherwise, so that answers may part where two tokens are about as likely.
+    pairs = list(zip(together, alone * 2, strict=True))
+    assert max(lead_where_they_part(got, wanted) for got, wanted in pairs) < TIE
+    assert sum(got.tokens == wanted.tokens for got, wanted in pairs) >= len(pairs) / 2
     names = {row["name"] for row in client.get("/api/ps").json()["models"]}
     assert "pirate:latest" not in names
 
