@@ -1,4 +1,6 @@
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,3 +138,15 @@ def test_a_blob_is_there_or_not(fake: FakeDaemon, api: Api, status: int, has: bo
 def test_a_path_in_front_is_kept(fake: FakeDaemon) -> None:
     fake.on("GET", "/up/api/version", objects({"version": "1"}))
     assert Api(Address.parse(f"{fake.host}/up/")).version().version == "1"
+
+
+def test_an_interrupt_that_another_thread_gets_ends_the_wait_too(fake: FakeDaemon, api: Api) -> None:
+    fake.on("POST", "/api/chat", objects({"message": {"role": "assistant", "content": "endless"}}, hangs=True))
+
+    def interrupt() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), api.chat({"model": "m"}) as chunks:
+        for _ in chunks:
+            threading.Timer(0.3, interrupt).start()
+    assert fake.left.wait(10)

@@ -1,9 +1,13 @@
 """HTTP to a daemon over the standard library: one connection per request, errors as in lcrt.errors."""
 
 import http.client
+import io
+import select
+import socket
+import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -11,6 +15,9 @@ from lcrt import errors
 from lcrt.client.stream import Lines
 from lcrt.client.wire import Reply
 from lcrt.config.address import Address
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 CONNECT_TIMEOUT = 5.0
 CALL_TIMEOUT = 60.0
@@ -24,8 +31,45 @@ _ERRORS: dict[int, type[errors.LcrtError]] = {
     503: errors.BusyError,
 }
 
+_PATIENCE = 0.2
+
 R = TypeVar("R", bound=Reply)
 Body = bytes | Iterable[bytes] | None
+
+
+class _Steps(io.RawIOBase):
+    """Reads a socket, waiting for it in short steps.
+
+    A Ctrl-C that comes just before a blocking read, or on another thread, does not end the read: Python notices
+    it between two steps.
+    """
+
+    def __init__(self, sock: socket.socket, raw: io.RawIOBase) -> None:
+        self._sock = sock
+        self._raw = raw
+
+    def readable(self) -> bool:
+        """See ``io.RawIOBase``."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int | None:
+        """See ``io.RawIOBase``. A socket with a time limit of its own is left to that."""
+        decrypted = self._sock.pending() if isinstance(self._sock, ssl.SSLSocket) else 0
+        while not decrypted and self._sock.gettimeout() is None:
+            if select.select([self._sock], [], [], _PATIENCE)[0]:
+                break
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        """See ``io.RawIOBase``."""
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self.fp = io.BufferedReader(_Steps(sock, self.fp.detach()))
 
 
 class HttpClient:
@@ -97,6 +141,7 @@ class HttpClient:
     def _connect(self, timeout: float | None) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self.address.scheme == "https" else http.client.HTTPConnection
         connection = kind(self.address.host, self.address.port, timeout=CONNECT_TIMEOUT)
+        connection.response_class = _Response
         try:
             connection.connect()
         except ConnectionRefusedError as error:
