@@ -146,7 +146,9 @@ def test_an_interrupt_that_another_thread_gets_ends_the_wait_too(fake: FakeDaemo
     def interrupt() -> None:
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt), api.chat({"model": "m"}) as chunks:
-        for _ in chunks:
-            threading.Timer(0.3, interrupt).start()
+    with api.chat({"model": "m"}) as chunks:
+        next(chunks)
+        threading.Timer(0.3, interrupt).start()
+        with pytest.raises(KeyboardInterrupt):
+            next(chunks)
     assert fake.left.wait(10)
