@@ -66,6 +66,11 @@ class Description(msgspec.Struct, frozen=True):
         """Whether the GGUF's own template speaks for the model."""
         return bool(self.jinja_template) and self.template == self.jinja_template
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that a runner opens for it."""
+        return (self.model, *self.projectors, *self.adapters, self.draft)
+
     def spec(self) -> ModelSpec:
         """Say what the scheduler and a runner need."""
         return ModelSpec(

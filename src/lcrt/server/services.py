@@ -98,8 +98,7 @@ class Services:
 
     async def verify_links(self, model: Description) -> None:
         """Make sure that files which lie outside the store are still what they were; StoreError otherwise."""
-        files = (model.model, *model.projectors, *model.adapters)
-        named = (digest_of_file_name(Path(file).name) for file in files)
+        named = (digest_of_file_name(Path(file).name) for file in model.files)
         for digest in self.store.links.changed(digest for digest in named if digest):
             await asyncio.to_thread(self.store.links.verify, digest)
 
