@@ -19,7 +19,7 @@
 struct lcrt_chat {
     lcrt_model *model = nullptr;
     common_chat_templates_ptr templates;
-    size_t template_len = 0;
+    std::unique_ptr<lcrt::deep_stack> stack;
     bool keeps = false;                        /* no handler of its own: what was found out can be kept */
     std::optional<common_chat_params> kept[2]; /* by enable_thinking */
 
@@ -143,18 +143,17 @@ std::string answer(const common_chat_params &params) {
     return out.dump_safe();
 }
 
-/* llama.cpp's parser, interpreter and analysis of templates call themselves as deep as a text is nested: with "((((" a
- * level takes some 2 KiB of stack for each byte. A file's template is not to end the process. */
-constexpr size_t plain_len = 1 << 10; /* bytes that any stack is good for */
+/* llama.cpp's parser, interpreter and analysis of templates call themselves as deep as a text is nested, and so does what
+ * frees them: with "((((" a level takes some 2 KiB of stack for each byte. A file's template is not to end the process. */
 constexpr size_t template_len_max = 1 << 20;
-constexpr size_t stack_len = template_len_max * 4096; /* address space; only what is used becomes memory */
 
-template <class F> lcrt_status run_nested(size_t len, char *err, size_t err_cap, F f) {
+size_t stack_len(size_t template_len) {
+    return (8 << 20) + template_len * 4096;
+}
+
+template <class F> lcrt_status run_nested(lcrt::deep_stack &stack, char *err, size_t err_cap, F f) {
     lcrt_status status = LCRT_ERR_NO_MEMORY;
-    const auto run = [&] { status = lcrt::guarded(err, err_cap, f); };
-    if (len <= plain_len) {
-        run();
-    } else if (!lcrt::on_deep_stack(stack_len, run)) {
+    if (!stack.run([&] { status = lcrt::guarded(err, err_cap, f); })) {
         lcrt::set_error(err, err_cap, "no thread for reading the chat template");
     }
     return status;
@@ -191,12 +190,13 @@ extern "C" lcrt_status lcrt_chat_init(lcrt_model *model, const char *template_te
         lcrt::set_error(err, err_cap, "the chat template is longer than %zu bytes", template_len_max);
         return LCRT_ERR_UNSUPPORTED;
     }
-    return run_nested(len, err, err_cap, [&] {
+    return lcrt::guarded(err, err_cap, [&] {
         lcrt::log_install();
-        auto chat = std::make_unique<lcrt_chat>();
+        std::unique_ptr<lcrt_chat, decltype(&lcrt_chat_free)> chat(new lcrt_chat(), lcrt_chat_free);
         chat->model = lcrt_model_ref(model);
-        chat->template_len = len;
-        const lcrt_status status = parse(chat.get(), source, err, err_cap);
+        chat->stack = std::make_unique<lcrt::deep_stack>(stack_len(len));
+        const lcrt_status status =
+            run_nested(*chat->stack, err, err_cap, [&] { return parse(chat.get(), source, err, err_cap); });
         if (status == LCRT_OK) {
             *out = chat.release();
         }
@@ -205,15 +205,18 @@ extern "C" lcrt_status lcrt_chat_init(lcrt_model *model, const char *template_te
 }
 
 extern "C" void lcrt_chat_free(lcrt_chat *chat) {
-    (void)lcrt::guarded([&] {
+    if (chat == nullptr) {
+        return;
+    }
+    const std::unique_ptr<lcrt::deep_stack> stack = std::move(chat->stack);
+    if (stack == nullptr || !stack->run([&] { delete chat; })) {
         delete chat;
-        return LCRT_OK;
-    });
+    }
 }
 
 extern "C" lcrt_status lcrt_chat_apply(lcrt_chat *chat, const char *request, size_t request_len, char **out,
                                        size_t *out_len, char *err, size_t err_cap) {
-    return run_nested(chat->template_len, err, err_cap, [&] {
+    return run_nested(*chat->stack, err, err_cap, [&] {
         std::string text;
         try {
             text = answer(render(chat, read_request(common_json::parse(std::string(request, request_len)))));

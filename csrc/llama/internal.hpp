@@ -101,14 +101,25 @@ kv_plan kv_plan_choose(lcrt_kv_layout wanted, int32_t n_ctx, int32_t n_parallel,
 /* False, with the bytes needed and free, when a context would not fit into host memory. */
 bool fits_host(const lcrt_model *model, const llama_context_params &params, uint64_t *needed, uint64_t *available);
 
-/* Calls run on a thread with a stack of that many bytes, of which only what is used becomes memory, and waits for it.
- * run must not throw. False when there is no such thread. */
-bool run_on_deep_stack(size_t stack_size, void (*run)(void *data), void *data);
+/* A stack of at least so many bytes, of which only what is used becomes memory, and no longer than it is. One call at a
+ * time; it waits for a thread of its own to end. What runs must not throw. False when there is no such stack or thread. */
+class deep_stack {
+public:
+    explicit deep_stack(size_t len);
+    ~deep_stack();
+    deep_stack(const deep_stack &) = delete;
+    deep_stack &operator=(const deep_stack &) = delete;
 
-/* The same for anything that can be called. */
-template <class F> bool on_deep_stack(size_t stack_size, F f) {
-    return run_on_deep_stack(stack_size, [](void *data) { (*static_cast<F *>(data))(); }, &f);
-}
+    template <class F> bool run(F f) {
+        return run([](void *data) { (*static_cast<F *>(data))(); }, &f);
+    }
+
+private:
+    bool run(void (*function)(void *data), void *data);
+
+    size_t len;
+    void *memory;
+};
 
 /* Runs f and turns what it throws into a status. */
 template <class F> lcrt_status guarded(char *err, size_t cap, F f) noexcept {

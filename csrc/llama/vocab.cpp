@@ -109,10 +109,9 @@ int32_t add_parts(const tokenising &t) {
     return n;
 }
 
-void tokenise(void *data) {
-    auto *t = static_cast<tokenising *>(data);
-    t->n_tokens = length_of(LCRT_ERR_BACKEND, [&] {
-        const int32_t n = t->in_parts ? add_parts(*t) : add_text(*t, 0, t->text_len, t->add_special, 0);
+void tokenise(tokenising &t) {
+    t.n_tokens = length_of(LCRT_ERR_BACKEND, [&] {
+        const int32_t n = t.in_parts ? add_parts(t) : add_text(t, 0, t.text_len, t.add_special, 0);
         return n >= 0 ? n : static_cast<int32_t>(LCRT_ERR_TOO_LONG);
     });
 }
@@ -134,9 +133,9 @@ extern "C" int32_t lcrt_vocab_tokenise(const lcrt_model *model, const char *text
     tokenising t = {model, text, text_len,          recurses && text_len > n_part, add_special, parse_special,
                     out,   cap,  LCRT_ERR_NO_MEMORY};
     if (recurses && text_len > n_plain) {
-        (void)lcrt::run_on_deep_stack(stack_size, tokenise, &t);
+        (void)lcrt::deep_stack(stack_size).run([&] { tokenise(t); });
     } else {
-        tokenise(&t);
+        tokenise(t);
     }
     return t.n_tokens;
 }

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -163,11 +165,24 @@ def test_a_real_template_adds_its_own_system_prompt(real_model: Model) -> None:
         "{{ " + "(" * 30000 + "1" + ")" * 30000 + " }}",
         "{{ " + "not " * 30000 + "1 }}",
         "{% if 1 %}" * 20000 + "{% endif %}" * 20000,
+        "{{ " + "-" * 600000 + "1 }}",
     ],
-    ids=["parentheses", "operators", "blocks"],
+    ids=["parentheses", "operators", "blocks", "signs"],
 )
 def test_a_template_nested_deeply_does_not_end_the_process(model: Model, template: str) -> None:
-    assert isinstance(apply(Chat(model, template), [USER])["prompt"], str)
+    chat = Chat(model, template)
+    assert isinstance(apply(chat, [USER])["prompt"], str)
+    chat.close()
+
+
+def test_a_usual_template_needs_no_more_memory_than_there_is(tiny_path: Path) -> None:
+    code = (
+        "import resource, sys; from lcrt.native.model import Model; from lcrt.native.chat import Chat;"
+        "model = Model(sys.argv[1]); used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize();"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20),) * 2);"
+        "Chat(model, '{% for m in messages %}{{ m.content }}{% endfor %}' + '{# a comment #}' * 400)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tiny_path)], check=True)
 
 
 def test_a_template_beyond_a_size_is_refused(model: Model) -> None:
