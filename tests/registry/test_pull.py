@@ -43,6 +43,39 @@ def test_what_is_there_is_not_fetched_again(registry: Registry, pull: Pull) -> N
     assert Progress(f"pulling {model[7:19]}", model, 1000, 1000) in said
 
 
+def damaged(store: Store, digest: str, size: int) -> None:
+    """Cut a blob, or let it grow."""
+    path = store.blobs.path(digest)
+    path.write_bytes(path.read_bytes()[:size].ljust(size, b"x"))
+
+
+@pytest.mark.parametrize("size", [0, 999, 1001])
+def test_a_blob_that_is_not_as_long_as_it_must_be_is_fetched_again(
+    registry: Registry, store: Store, pull: Pull, size: int
+) -> None:
+    model = registry.put(content(1000))
+    registry.add("library/m", {model: MODEL})
+    pull()
+    damaged(store, model, size)
+    assert pull()[-1].status == "success"
+    assert store.blobs.read(model) == content(1000)
+
+
+def test_a_damaged_model_that_cannot_be_mended_is_not_said_to_be_here(
+    registry: Registry, store: Store, pull: Pull, open_registries: Open
+) -> None:
+    model = registry.put(content(1000))
+    registry.add("library/m", {model: MODEL})
+    pull()
+    damaged(store, model, 10)
+    del registry.blobs[model]
+    with pytest.raises(LcrtError, match="file does not exist"):
+        pull()
+    name = ModelName.parse(f"{registry.host}/library/m")
+    with pytest.raises(LcrtError, match="is not whole on this machine"):
+        list(open_registries().pull(name, PullRequest(offline=True)))
+
+
 def test_layers_that_only_the_old_model_needed_go(registry: Registry, store: Store, pull: Pull) -> None:
     old, new = registry.put(content(1000)), registry.put(content(1000, seed=2))
     registry.add("library/m", {old: MODEL})

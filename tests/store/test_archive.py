@@ -64,6 +64,13 @@ def test_what_was_exported_comes_back_byte_for_byte(store: Store, archive: Path,
     assert import_archive(fresh, archive) == [named("ns/m:q4")]
 
 
+def test_a_damaged_blob_is_taken_from_the_archive_again(archive: Path, fresh: Store) -> None:
+    import_archive(fresh, archive)
+    fresh.blobs.path(digest_of(b"weights")).write_bytes(b"wei")
+    import_archive(fresh, archive)
+    assert fresh.blobs.read(digest_of(b"weights")) == b"weights"
+
+
 def test_unknown_fields_of_a_manifest_survive(store: Store, tmp_path: Path, fresh: Store) -> None:
     make(store, "m", b"weights")
     path = manifest_path(store, "m")

@@ -61,6 +61,16 @@ def test_a_second_copy_is_dropped_and_the_first_made_young(blobs: Blobs) -> None
     assert len(list(blobs.directory.iterdir())) == 1
 
 
+@pytest.mark.parametrize("damaged", [b"", b"hell", b"hello!"])
+def test_a_blob_that_has_lost_its_length_gives_way(blobs: Blobs, damaged: bytes) -> None:
+    write(blobs, b"hello")
+    blobs.path(HELLO).write_bytes(damaged)
+    assert not blobs.has(HELLO, 5)
+    assert write(blobs, b"hello")
+    assert blobs.has(HELLO, 5)
+    assert blobs.read(HELLO) == b"hello"
+
+
 def test_a_write_that_fails_leaves_nothing(blobs: Blobs) -> None:
     def interrupted() -> None:
         with blobs.writer() as writer:

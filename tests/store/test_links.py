@@ -54,6 +54,15 @@ def test_a_linked_file_is_a_blob_that_takes_no_room(store: Store, file: Path, ta
     assert store.links.changed([taken.digest]) == []
 
 
+def test_a_file_that_was_cut_gives_way_to_a_copy_and_stays_as_it_is(store: Store, file: Path, taken: Taken) -> None:
+    file.write_bytes(b"cut")
+    came = store.directory / "came"
+    came.write_bytes(CONTENT)
+    assert store.place(came, taken.digest)
+    assert (store.blobs.read(taken.digest), file.read_bytes()) == (CONTENT, b"cut")
+    assert store.links.records() == {}
+
+
 def test_nothing_about_the_persons_file_changes(store: Store, file: Path, taken: Taken) -> None:
     store.blobs.touch(taken.digest)
     store.take_in(file, lambda _: None, link=True)

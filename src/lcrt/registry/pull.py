@@ -76,17 +76,18 @@ class Puller:
         return here is not None and here.raw == manifest.raw and self._has(here)
 
     def _has(self, manifest: Manifest) -> bool:
-        return all(self.store.blobs.has(digest) for digest in manifest.digests)
+        """Tell whether all blobs are there in their sizes. Whether their bytes are right `lcrt store check` reads."""
+        return all(self.store.blobs.has(blob.digest, blob.size) for blob in blobs_of(manifest))
 
     def check_space(self, blobs: tuple[Layer, ...]) -> None:
         """Refuse to begin what the disk cannot hold."""
         has = self.store.blobs.has
-        check_space(self.store.blobs, ((blob.digest, blob.size) for blob in blobs if not has(blob.digest)))
+        check_space(self.store.blobs, ((blob.digest, blob.size) for blob in blobs if not has(blob.digest, blob.size)))
 
     def fetch(self, blob: Layer, source: Source, limit: Limit) -> Iterator[Progress]:
         """Fetch a blob unless it is there, alone or with others who want it."""
         status = f"pulling {short_digest(blob.digest)}"
-        if not self.store.blobs.has(blob.digest):
+        if not self.store.blobs.has(blob.digest, blob.size):
             line = Line(source, self.options, (self._limit, limit))
             with self._transfers.join(Wanted(blob.digest, blob.size, line)) as transfer:
                 while not transfer.wait(TICK):
@@ -97,8 +98,9 @@ class Puller:
         """Without a network a model is here or it is not."""
         manifest = self.store.find(name)
         if manifest is None or not self._has(manifest):
+            what = "is not" if manifest is None else "is not whole"
             raise LcrtError(
-                f"offline: {name.short} is not on this machine", "pull it without --offline or LCRT_OFFLINE"
+                f"offline: {name.short} {what} on this machine", "pull it without --offline or LCRT_OFFLINE"
             )
 
     def _source(self, blob: Layer, places: tuple[Remote, ...]) -> Source:

@@ -82,15 +82,18 @@ class Transfer:
 
     def _fetch_or_watch(self) -> None:
         """Fetch the blob, or watch another process that does."""
-        while not self._store.blobs.has(self._wanted.digest):
+        while not self._is_here():
             claim = self._store.claim(self._wanted.digest)
             if claim is None:
                 self._watched = come_so_far(self._store.blobs.partial(self._wanted.digest))
                 self._stop.sleep(_WATCH_EVERY)
                 continue
             with claim:
-                if not self._store.blobs.has(self._wanted.digest):
+                if not self._is_here():
                     self._fetch()
+
+    def _is_here(self) -> bool:
+        return self._store.blobs.has(self._wanted.digest, self._wanted.size)
 
     def _fetch(self) -> None:
         """Fetch the blob; what was continued and turns out wrong is fetched anew."""

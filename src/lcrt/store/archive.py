@@ -205,14 +205,14 @@ def _name(archive: _Archive, descriptor: _Descriptor, name: str) -> ModelName:
 def _import(store: Store, archive: _Archive, manifest: Manifest, watch: Watch | None) -> None:
     parts = _parts(manifest)
     for layer in parts:
-        if not store.blobs.has(layer.digest) and archive.size(_place(layer.digest)) != layer.size:
+        if not store.blobs.has(layer.digest, layer.size) and archive.size(_place(layer.digest)) != layer.size:
             raise InvalidRequest(
                 f"{archive.path}: a blob has not the size that the manifest says", "export the model again"
             )
     with store.hold() as hold:
         hold.reserve(*manifest.digests)
         for layer in parts:
-            if not store.blobs.has(layer.digest):
+            if not store.blobs.has(layer.digest, layer.size):
                 _add_to_store(store, hold, archive, layer, watch)
         store.publish_raw(manifest.name, manifest.raw)
 

@@ -8,6 +8,7 @@ temporary file is locked while its writer lives, which tells it from one that a 
 import contextlib
 import hashlib
 import os
+import stat
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,9 +38,10 @@ class Blobs:
         """Say where what has come of a blob lies while it is downloaded."""
         return self.directory / f"{file_name(parse_digest(digest))}-partial"
 
-    def has(self, digest: str) -> bool:
-        """Tell whether the blob is there."""
-        return self.path(digest).is_file()
+    def has(self, digest: str, size: int | None = None) -> bool:
+        """Tell whether the blob is there; with a ``size`` in bytes, whether it is as long as it must be."""
+        path = self.path(digest)
+        return path.is_file() if size is None else has_size(path, size)
 
     def size(self, digest: str) -> int:
         """Read the blob's size in bytes; StoreError when it is missing."""
@@ -146,10 +148,22 @@ class BlobWriter:
         return place(self._file.path, self._directory / file_name(self.digest))
 
 
-def place(path: Path, target: Path) -> bool:
-    """Rename a synced file to a blob's name; False, and the file stays, when that blob was there already."""
+def has_size(path: Path, size: int) -> bool:
+    """Tell whether there is a file of so many bytes."""
     try:
-        if target.is_file():
+        facts = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(facts.st_mode) and facts.st_size == size
+
+
+def place(path: Path, target: Path) -> bool:
+    """Rename a synced file to a blob's name; False, and the file stays, when that blob was there already.
+
+    One that has lost its end, or grown, is damaged and gives way.
+    """
+    try:
+        if has_size(target, path.stat().st_size):
             touch(target)
             return False
         path.replace(target)

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from lcrt.errors import StoreError
-from lcrt.store.blobs import Blobs, place
+from lcrt.store.blobs import Blobs, has_size, place
 from lcrt.store.digest import digest_of_file_name, file_name
 from lcrt.store.failure import store_error
 from lcrt.store.intake import Ready, Stamp, Taken, hash_file
@@ -51,7 +51,7 @@ class Links:
     def place(self, ready: Ready) -> Taken:
         """Give a prepared file its blob's name. The caller has the store's lock."""
         digest, target = ready.digest, self._blobs.path(ready.digest)
-        if ready.source is not None and ready.stamp is not None and not target.is_file():
+        if ready.source is not None and ready.stamp is not None and not has_size(target, ready.size):
             if Stamp.of(ready.path.stat()) != ready.stamp:
                 raise StoreError(f"{ready.source} changed while it was read", "try again when nobody writes to it")
             self._write(digest, Record(str(ready.source), ready.stamp.size, ready.stamp.mtime_ns))

@@ -147,6 +147,8 @@ class Store:
         _sync_file(path)
         with self.lock:
             is_new = place(path, self.blobs.path(digest))
+            if is_new:
+                self.links.forget(digest)
         if not is_new:
             path.unlink(missing_ok=True)
         return is_new
