@@ -1,6 +1,6 @@
 /* test-attention-llama.c -- attention on CPUs against sums in double precision.
  *
- * Every case is computed by ggml's CPU backend, in whose place our kernel stands, with one and with two threads. The
+ * Every case is computed by ggml's CPU backend, in whose place our kernel stands, with one thread and with more. The
  * tolerance is that of single precision; what sums or rounds in half precision is outside of it by a factor of ten.
  *
  * Usage: test-attention-llama [seed]. */
@@ -12,6 +12,7 @@
 #include "test.h"
 
 #define N_CASES 160
+#define N_THREADS 5 /* three have a neighbour on both sides: then tiles begin and end in the middle one */
 #define TOLERANCE 2e-5
 /* One stream with cells as few as these is computed by ggml itself, which sums in half precision. */
 #define STOCK_CELLS 256
@@ -22,6 +23,7 @@ typedef struct attention_case {
     float scale, cap, max_bias;
     bool masked, valued, sinks; /* valued: the mask has other values than zero and minus infinity */
     int32_t holes;              /* percent of the cells that a row does not see; 100: of each 8 rows one sees a cell */
+    int32_t n_closed;           /* last rows, which see nothing */
 } attention_case;
 
 typedef struct attention_tensors {
@@ -61,6 +63,9 @@ static void fill_half(struct ggml_tensor *tensor) {
 }
 
 static bool sees(const attention_case *c, int32_t row, int32_t cell) {
+    if (row >= c->n_rows - c->n_closed) {
+        return false;
+    }
     if (c->holes == 100) {
         return cell % 8 == row % 8;
     }
@@ -190,7 +195,7 @@ static void check_case(const attention_case *c, const char *name) {
     struct ggml_cgraph *graph = ggml_new_graph(ctx);
     ggml_build_forward_expand(graph, t.out);
     const double tolerance = c->n_streams == 1 && c->n_cells <= STOCK_CELLS ? STOCK_TOLERANCE : TOLERANCE;
-    for (int32_t n_threads = 1; n_threads <= 2; n_threads++) {
+    for (int32_t n_threads = 1; n_threads <= N_THREADS; n_threads++) {
         memset(t.out->data, 0xff, ggml_nbytes(t.out));
         set_threads(backend, n_threads);
         CHECK(ggml_backend_graph_compute(backend, graph) == GGML_STATUS_SUCCESS);
@@ -221,6 +226,7 @@ static attention_case random_case(void) {
     c.max_bias = c.valued && chance(50) ? 8.0F : 0.0F;
     c.sinks = chance(20);
     c.holes = chance(30) ? 0 : chance(25) ? 100 : test_between(&seed, 1, 99);
+    c.n_closed = chance(15) ? test_between(&seed, 1, c.n_rows) : 0;
     return c;
 }
 
@@ -262,25 +268,36 @@ static void test_prompts_of_whole_tiles(void) {
     }
 }
 
+static void test_closed_tiles_beside_others(void) {
+    for (int32_t n_rows = 128; n_rows <= 256; n_rows += 64) {
+        attention_case c = {.dk = 64, .dv = 64, .n_rows = n_rows, .n_cells = 600, .n_kv_heads = 4, .n_group = 1};
+        c.n_streams = 1;
+        c.scale = 0.125F;
+        c.masked = true;
+        c.n_closed = n_rows - 64;
+        check_case(&c, "closed");
+    }
+}
+
 static void test_rows_that_see_nothing_are_zero(void) {
     attention_case c = {.dk = 64, .dv = 64, .n_rows = 2, .n_cells = 300, .n_kv_heads = 2, .n_group = 2};
     c.n_streams = 2;
     c.scale = 0.125F;
     c.masked = true;
+    c.n_closed = c.n_rows;
     struct ggml_init_params params = {.mem_size = (size_t)1 << 26, .mem_buffer = NULL, .no_alloc = false};
     struct ggml_context *ctx = ggml_init(params);
     REQUIRE(ctx != NULL);
     attention_tensors t = make(&c, ctx);
-    for (size_t i = 0; i < n_elements(t.mask); i++) {
-        ((ggml_fp16_t *)t.mask->data)[i] = ggml_fp32_to_fp16(-INFINITY);
-    }
     struct ggml_cgraph *graph = ggml_new_graph(ctx);
     ggml_build_forward_expand(graph, t.out);
-    memset(t.out->data, 0xff, ggml_nbytes(t.out));
-    set_threads(backend, 2);
-    CHECK(ggml_backend_graph_compute(backend, graph) == GGML_STATUS_SUCCESS);
-    for (size_t i = 0; i < n_elements(t.out); i++) {
-        CHECK(((const float *)t.out->data)[i] == 0.0F);
+    for (int32_t n_threads = 1; n_threads <= N_THREADS; n_threads++) {
+        memset(t.out->data, 0xff, ggml_nbytes(t.out));
+        set_threads(backend, n_threads);
+        CHECK(ggml_backend_graph_compute(backend, graph) == GGML_STATUS_SUCCESS);
+        for (size_t i = 0; i < n_elements(t.out); i++) {
+            CHECK(((const float *)t.out->data)[i] == 0.0F);
+        }
     }
     ggml_free(ctx);
 }
@@ -303,6 +320,7 @@ int main(int argc, char **argv) {
     RUN(test_streams_that_share_a_beginning_and_nothing_else);
     RUN(test_one_row_of_each_stream);
     RUN(test_prompts_of_whole_tiles);
+    RUN(test_closed_tiles_beside_others);
     RUN(test_rows_that_see_nothing_are_zero);
     ggml_backend_free(backend);
     return test_end();

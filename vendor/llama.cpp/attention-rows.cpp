@@ -135,12 +135,25 @@ void attend_all(const operation &op, const tile &t, const sight &seen, int64_t f
     }
 }
 
-/* Sums of one query become the result. */
-void finish(const operation &op, const tile &t, int i, const sums_of &sums) {
-    const int64_t n = op.v->ne[0];
+float *result_of(const operation &op, const tile &t, int i) {
     const int64_t query = t.first_query + i;
     const int64_t row = query / op.n_group;
     const int64_t head = t.head * op.n_group + query % op.n_group;
+    const auto at = static_cast<size_t>((t.stream * op.n_rows + row) * op.n_heads + head) * op.dst->nb[1];
+    return reinterpret_cast<float *>(static_cast<char *>(op.dst->data) + at);
+}
+
+/* The result of a tile that sees nothing. */
+void clear(const operation &op, const tile &t) {
+    for (int i = 0; i < t.n_queries; i++) {
+        std::fill_n(result_of(op, t, i), op.v->ne[0], 0.0F);
+    }
+}
+
+/* Sums of one query become the result. */
+void finish(const operation &op, const tile &t, int i, const sums_of &sums) {
+    const int64_t n = op.v->ne[0];
+    const int64_t head = t.head * op.n_group + (t.first_query + i) % op.n_group;
     float weight = sums.weight[i];
     float factor = 1.0F;
     if (op.sinks != nullptr && weight > 0.0F) {
@@ -150,9 +163,7 @@ void finish(const operation &op, const tile &t, int i, const sums_of &sums) {
         weight = weight * factor + std::exp(sink - top);
     }
     factor = weight > 0.0F ? factor / weight : 0.0F;
-    auto *out = reinterpret_cast<float *>(static_cast<char *>(op.dst->data) +
-                                          static_cast<size_t>((t.stream * op.n_rows + row) * op.n_heads + head) *
-                                              op.dst->nb[1]);
+    float *out = result_of(op, t, i);
     for (int64_t d = 0; d < n; d += width) {
         store(out + d, factor == 0.0F ? all(0.0F) : mul(all(factor), load(sums.values + i * n + d)));
     }
@@ -284,8 +295,10 @@ void run(const operation &op, const ggml_compute_params *params) {
     for_each_tile(op, [&](int64_t, uint64_t at, uint64_t cost, int) { total = at + cost; });
     const part own = {total * ith / nth, total * (ith + 1) / nth};
     for_each_tile(op, [&](int64_t number, uint64_t at, uint64_t cost, int n_active) {
-        const bool empty = n_active == 0 && static_cast<uint64_t>(number) % nth == ith;
-        if (empty || (at < own.end && at + cost > own.begin)) {
+        if (cost == 0 && static_cast<uint64_t>(number) % nth == ith) {
+            clear(op, tile_of(op, number));
+        }
+        if (cost > 0 && at < own.end && at + cost > own.begin) {
             compute(op, number, at, n_active, own, room);
         }
     });
