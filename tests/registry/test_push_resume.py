@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from lcrt.core.name import ModelName
+from lcrt.errors import LcrtError
 from lcrt.registry.progress import Progress
 from lcrt.registry.upload import LAST_CHUNK
 from lcrt.store.prune import Ages
@@ -117,6 +119,85 @@ def test_a_daemon_that_ends_does_not_wait_long_for_a_chunk(
         assert came.wait(10)
         registries.close()
         assert not go.is_set()
+
+
+def test_a_daemon_that_ends_waits_for_all_chunks_together(
+    registry: Registry, store: Store, open_registries: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lcrt.registry.push.LAST_CHUNK", 0.5)
+    publish(store, registry.host, {content(1000, seed): MODEL for seed in range(4)})
+    registries = open_registries(uploads=4, stall=10.0)
+    gate, go = threading.Barrier(5), threading.Event()
+
+    def hold(handler: Handler) -> bool:
+        if handler.command == "PATCH":
+            gate.wait(10)
+            go.wait(10)
+        return False
+
+    registry.upload_faults.extend([hold] * 4)
+    pushing = registries.push(_name(registry), insecure=True)
+    next(each for each in pushing if each.digest)
+    gate.wait(10)
+    begin = time.monotonic()
+    registries.close()
+    seconds = time.monotonic() - begin
+    go.set()
+    assert 0.4 < seconds < 1.2
+
+
+def test_a_push_again_waits_for_the_one_that_is_ending_and_goes_on_from_there(
+    registry: Registry, store: Store, open_registries: Open, raw: bytes
+) -> None:
+    options = {"part_size": CHUNK, "uploads": 1, "stall": 10.0, "patience": 10.0}
+    stopped = open_registries(**options).push(_name(registry), insecure=True)
+    with _held(registry, 2) as (came, go):
+        next(each for each in stopped if each.digest)
+        assert came.wait(10)
+        assert hasattr(stopped, "close")
+        stopped.close()
+        said: list[str] = []
+        for each in open_registries(**options).push(_name(registry), insecure=True):
+            said.append(each.status)
+            if each.status.startswith("waiting"):
+                go.set()
+    assert said[-1] == "success"
+    assert f"waiting for an earlier push of {DIGEST[7:19]}" in said
+    assert ranges(registry) == ["0-99999", "100000-199999", "200000-299999", "300000-399999"]
+    assert registry.manifests["library/m/manifests/latest"] == raw
+
+
+def test_what_the_other_push_brings_to_an_end_is_not_sent_again(
+    registry: Registry, store: Store, open_registries: Open, raw: bytes
+) -> None:
+    options = {"part_size": CHUNK, "uploads": 1, "stall": 10.0, "patience": 10.0}
+    first = open_registries(**options).push(_name(registry), insecure=True)
+    with _held(registry, 4) as (came, go):
+        next(each for each in first if each.digest)
+        assert came.wait(10)
+        threading.Timer(0.3, go.set).start()
+        assert list(open_registries(**options).push(_name(registry), insecure=True))[-1].status == "success"
+    assert list(first)[-1].status == "success"
+    assert len(ranges(registry)) == 4
+    assert registry.manifests["library/m/manifests/latest"] == raw
+
+
+def test_failures_with_progress_between_them_are_no_row(
+    registry: Registry, store: Store, push: Push, raw: bytes
+) -> None:
+    registry.upload_faults.extend([drop, _pass] * 4)
+    assert push(part_size=CHUNK, uploads=1, tries=2)[-1].status == "success"
+    assert not registry.upload_faults
+    assert registry.blobs[DIGEST] == DATA
+
+
+def test_failures_without_progress_are_a_row_that_ends(
+    registry: Registry, store: Store, push: Push, raw: bytes
+) -> None:
+    registry.upload_faults.extend([_pass, drop, drop, drop])
+    with pytest.raises(LcrtError, match="max retries exceeded"):
+        push(part_size=CHUNK, uploads=1, tries=3)
+    assert len(ranges(registry)) == 4
 
 
 def _forgotten(registry: Registry, store: Store) -> None:
@@ -236,7 +317,8 @@ def test_two_who_push_the_same_do_not_disturb_each_other(
     with _held(registry, 2) as (came, go):
         next(each for each in first if each.digest)
         assert came.wait(10)
-        assert list(open_registries(part_size=CHUNK).push(_name(registry), insecure=True))[-1].status == "success"
+        second = open_registries(part_size=CHUNK, patience=0.1)
+        assert list(second.push(_name(registry), insecure=True))[-1].status == "success"
         go.set()
         assert list(first)[-1].status == "success"
     assert registry.blobs[DIGEST] == DATA

@@ -1,3 +1,4 @@
+import contextlib
 import os
 from pathlib import Path
 
@@ -35,6 +36,28 @@ def test_while_somebody_has_it_it_is_empty_for_others_and_stays_as_it_is(uploads
             other.write(b"y")
             other.forget()
         assert one.read() == b"x"
+
+
+def test_whoever_is_about_to_let_go_is_waited_for(uploads: Uploads) -> None:
+    holding = contextlib.ExitStack()
+    holding.enter_context(uploads.open("a")).write(b"x")
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            holding.close()
+
+    with uploads.open("a", patience=60, pause=pause) as record:
+        assert record.read() == b"x"
+    assert len(pauses) == 3
+
+
+def test_whoever_keeps_it_is_waited_for_only_so_long(uploads: Uploads) -> None:
+    with uploads.open("a") as one:
+        one.write(b"x")
+        with uploads.open("a", patience=0.1) as other:
+            assert other.read() == b""
 
 
 def test_of_what_is_forgotten_nothing_is_left(uploads: Uploads, tmp_path: Path) -> None:

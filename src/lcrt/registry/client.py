@@ -120,6 +120,12 @@ class Reply:
             raise Transient(message, retry_after=_seconds(self.headers.get("retry-after", "")))
         raise Refused(message, self.status, _advice(self.status, host_of(self.url)))
 
+    def check_done(self) -> None:
+        """Raise unless what was asked for is done: where a redirect is not followed it has done nothing."""
+        self.check()
+        if not 200 <= self.status < 300:
+            raise Refused(f"{host_of(self.url)} answers {self.status} and does nothing", self.status, _SET_UP)
+
     def abort(self) -> None:
         """Cut the connection: whoever reads from it gets an error at once."""
         sock = self._socket
@@ -174,7 +180,7 @@ class Client:
             if not call.follow or response.status_code not in _REDIRECTS or not location:
                 return response
             response.close()
-            here = _redirected(call, urljoin(here.url, location))
+            here = redirected(call, urljoin(here.url, location))
         raise Refused(f"{host_of(call.url)}: maximum redirects exceeded ({_N_REDIRECTS})", hint=_SET_UP)
 
     def _send_authorised(self, call: Call) -> httpx2.Response:
@@ -226,8 +232,11 @@ def _read_widely(response: httpx2.Response) -> None:
         stream.read = lambda n_bytes, timeout=None: read(stream, max(n_bytes, _READ_SIZE), timeout)
 
 
-def _redirected(first: Call, target: str) -> Call:
-    """The request as the next host gets it: without secrets unless it is the host that was asked first."""
+def redirected(first: Call, target: str) -> Call:
+    """The request as the next host gets it: without secrets unless it is the host that was asked first.
+
+    Refused when the way would lose its TLS.
+    """
     if place(target)[0] not in ("http", "https"):
         raise Refused(f"{host_of(first.url)} redirects to what is no web address: {target}", hint=_SET_UP)
     if place(first.url)[0] == "https" and place(target)[0] == "http":

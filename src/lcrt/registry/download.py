@@ -116,7 +116,6 @@ class Download:
         options = self._line.options
         patience = Patience(self._stop, options.first_wait, options.tries)
         while part.left:
-            before = part.completed
             try:
                 self._stop.check()
                 self._attempt(part)
@@ -124,10 +123,8 @@ class Download:
                 _LOG.debug("%s part %d at %d: too slow", self._partial.path.name, part.n, part.completed)
             except Transient as error:
                 self._partial.save(part)
-                if part.completed > before:
-                    patience.reset()
                 _LOG.debug("%s part %d at %d: %s", self._partial.path.name, part.n, part.completed, error.message)
-                patience.wait(error)
+                patience.wait(error, part.completed)
 
     def _attempt(self, part: Part) -> None:
         is_whole = part.at == 0 and part.end == self._partial.size

@@ -20,7 +20,7 @@ class Options(msgspec.Struct, frozen=True):
     ``stall``: a connection that brings nothing for so long is opened anew, and so is one that brings far less
     than the others for ``slow_window``. ``first_wait`` is the pause after
     a failure; it doubles up to the ``tries``-th failure in a row, which is final. ``part_size``: 0 lets the
-    size of the blob decide.
+    size of the blob decide. A push waits ``patience`` for another one of the same blob, which may be ending.
     """
 
     user_agent: str = "lcrt"
@@ -35,6 +35,7 @@ class Options(msgspec.Struct, frozen=True):
     slow_window: float = 10.0
     first_wait: float = 1.0
     tries: int = 6
+    patience: float = 5.0
 
 
 def from_settings(settings: Settings, user_agent: str) -> Options:

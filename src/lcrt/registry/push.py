@@ -6,6 +6,7 @@ may be closed at any time: what the registry has is noted, and the next push goe
 
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 
@@ -28,6 +29,9 @@ from lcrt.store.store import Store
 
 TICK = 0.06
 """Seconds between two reports on one blob."""
+
+_WAIT_UNTOLD = 1.0
+"""Seconds of waiting for another push that nobody needs to hear of."""
 
 
 class _Typed(msgspec.Struct, frozen=True, rename="camel"):
@@ -65,14 +69,15 @@ class Pusher:
             stop.set()
 
     def close(self) -> None:
-        """Let chunks that are on their way arrive, and stop."""
+        """Let chunks that are on their way arrive, and stop: after a few seconds for all of them together."""
         self._is_closed = True
         running = tuple(self._running)
         for upload in running:
             upload.cancel()
+        deadline = time.monotonic() + LAST_CHUNK
         for upload in running:
             with contextlib.suppress(LcrtError):
-                upload.wait(LAST_CHUNK)
+                upload.wait(max(0.0, deadline - time.monotonic()))
 
     def _keep_here(self, blobs: Sequence[Layer], hold: Hold) -> None:
         """Keep blobs from being deleted meanwhile. Where nothing can be written nothing is deleted either."""
@@ -93,7 +98,9 @@ class Pusher:
                 while not upload.wait(TICK):
                     for each in uploads:
                         each.wait(0)
-                    if upload.has_begun:
+                    if upload.waiting > _WAIT_UNTOLD:
+                        yield Progress(f"waiting for an earlier push of {short_digest(blob.digest)}")
+                    elif upload.has_begun:
                         yield Progress(status, blob.digest, blob.size, upload.completed)
                 yield Progress(status, blob.digest, blob.size, blob.size)
         finally:

@@ -57,21 +57,24 @@ class Stop:
 
 
 class Patience:
-    """Counts failures in a row and waits longer after each."""
+    """Counts failures in a row and waits longer after each. One that came further than the one before begins a row."""
 
     def __init__(self, stop: Stop, first_wait: float, tries: int) -> None:
         self._stop = stop
         self._first_wait = first_wait
         self._tries = tries
         self._n_failed = 0
+        self._done = 0
 
-    def reset(self) -> None:
-        """Something worked: count from the start."""
-        self._n_failed = 0
+    def wait(self, error: Transient, done: int = 0) -> None:
+        """Wait for the next try; LcrtError when this was the last, Cancelled when it is time to stop.
 
-    def wait(self, error: Transient) -> None:
-        """Wait for the next try; LcrtError when this was the last, Cancelled when it is time to stop."""
+        ``done`` says how much of the work is behind it, in any unit.
+        """
         self._stop.check()
+        if done > self._done:
+            self._n_failed = 0
+        self._done = done
         self._n_failed += 1
         if self._n_failed >= self._tries:
             raise LcrtError(f"max retries exceeded: {error.message}", error.hint or _LATER) from error

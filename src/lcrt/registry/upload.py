@@ -15,7 +15,7 @@ import msgspec
 from lcrt.core.name import ModelName
 from lcrt.errors import Cancelled, LcrtError
 from lcrt.registry.chunks import Chunk, chunk_size, chunks
-from lcrt.registry.client import Body, Call, Client, Reply
+from lcrt.registry.client import Body, Call, Client, Reply, redirected
 from lcrt.registry.failure import Refused, Transient
 from lcrt.registry.manifest import TRIES
 from lcrt.registry.options import Options
@@ -30,11 +30,17 @@ from lcrt.store.uploads import Record
 _LOG = logging.getLogger("lcrt.registry")
 _READ_SIZE = 1 << 20
 _BYTES = "application/octet-stream"
+_TO_STORAGE = 307
+"""The answer to a chunk that is to be given to a storage; Ollama's registry gives it."""
+
 _FORGOTTEN = frozenset({400, 404, 405, 409, 410, 416})
 """How a registry may refuse to go on with an upload that broke off."""
 
 LAST_CHUNK = 3.0
-"""Seconds for which a chunk is still sent when it is time to stop: some registries drop an upload that breaks off."""
+"""Seconds for which a chunk is still sent when it is time to stop: some registries drop an upload that breaks off.
+
+A push that is begun meanwhile waits longer than that (``Options.patience``).
+"""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -48,12 +54,14 @@ class Target(msgspec.Struct, frozen=True):
 class Upload:
     """One blob. ``completed`` counts bytes that the registry has or that are on the way.
 
-    ``has_begun`` once the registry has said whether it has the blob. Any thread may cancel and wait.
+    ``has_begun`` once the registry has said whether it has the blob; ``waiting`` counts the seconds for which
+    another push of the same blob is waited for, 0 when none is. Any thread may cancel and wait.
     """
 
     def __init__(self, target: Target, layer: Layer, store: Store) -> None:
         self.completed = 0
         self.has_begun = False
+        self.waiting = 0.0
         self._client = target.client
         self._options = target.options
         self._remote = target.remote
@@ -68,6 +76,7 @@ class Upload:
         self._session: Session | None = None
         self._is_sure = True
         self._n_begun = 0
+        self._n_steps = 0
         self._chunk_size = self._options.part_size or chunk_size(layer.size, host_of(self._remote.base))
         self._sum = ""
 
@@ -102,6 +111,10 @@ class Upload:
         finally:
             self._ended.set()
 
+    def _pause(self, seconds: float) -> None:
+        self._stop.sleep(seconds)
+        self.waiting += seconds
+
     def _is_there_at_last(self) -> bool:
         patience = Patience(self._stop, self._options.first_wait, TRIES)
         while True:
@@ -115,12 +128,17 @@ class Upload:
         with self._client.open(self._call("HEAD", self._remote.blob(self._layer.digest))) as reply:
             if reply.status == 404:
                 return False
-            reply.check()
+            reply.check_done()
             return True
 
     def _send(self) -> None:
-        """Go on with what another push began, or begin."""
-        with self._store.uploads.open(self._remote.base, self._remote.repository, self._layer.digest) as record:
+        """Go on with what another push began, or begin. One that is just ending is waited for."""
+        facts = (self._remote.base, self._remote.repository, self._layer.digest)
+        with self._store.uploads.open(*facts, patience=self._options.patience, pause=self._pause) as record:
+            waited, self.waiting = self.waiting, 0.0
+            if waited and self._is_there_at_last():
+                record.forget()
+                return
             self._record = record
             self._session = parse_session(record.read())
             self._is_sure = self._session is None
@@ -131,20 +149,17 @@ class Upload:
         """Send what the registry has not got; begin anew when it has forgotten the upload."""
         patience = Patience(self._stop, self._options.first_wait, self._options.tries)
         while True:
-            before = self._n_taken
             try:
                 self._send_once()
                 return
             except Transient as error:
                 self._is_sure = self._session is None
-                patience.wait(error)
+                patience.wait(error, self._n_steps)
             except Refused as error:
                 if self._session is None or not self._is_lost(error.status):
                     raise
                 _LOG.debug("%s: the upload begins anew: %s", self._layer.digest, error.message)
                 self._keep(None)
-            if self._n_taken > before:
-                patience.reset()
 
     def _is_lost(self, status: int) -> bool:
         """Tell from a refusal whether the registry no longer has an upload that it had once."""
@@ -167,6 +182,7 @@ class Upload:
             self._finish(self._send_rest(self._session))
 
     def _keep(self, session: Session | None) -> None:
+        self._n_steps += session is not None and session.completed > self._n_taken
         self._session = session
         self.completed = self._n_taken
         self._record.write(msgspec.json.encode(session) if session is not None else b"")
@@ -184,11 +200,11 @@ class Upload:
         if source is not None:
             url += "?" + urlencode({"mount": self._layer.digest, "from": source})
         with self._client.open(self._call("POST", url, {"Content-Length": "0"})) as reply:
-            reply.check()
+            reply.check_done()
             if reply.status == 201:
                 return None
             self._chunk_size = max(self._chunk_size, _number(reply.headers.get("oci-chunk-min-length", "")))
-            return Session(_next_url(reply, self._remote.uploads))
+            return Session(_next_url(reply))
 
     def _mountable(self) -> str | None:
         """The repository of the same registry where the layer comes from."""
@@ -216,19 +232,20 @@ class Upload:
             "X-Redirect-Uploads": "1",
         }
         with self._client.open(self._call("PATCH", session.url, headers, self._body(chunk))) as reply:
-            reply.check()
-            following = _next_url(reply, session.url)
-            target = urljoin(session.url, reply.headers.get("location", "")) if reply.status == 307 else ""
-        if target:
+            is_for_storage = reply.status == _TO_STORAGE
+            if not is_for_storage:
+                reply.check_done()
+            following, target = _next_url(reply), urljoin(reply.url, reply.headers.get("location", ""))
+        if is_for_storage:
             self._put_elsewhere(target, chunk)
         return session.after(chunk.end, self._sum, following)
 
     def _put_elsewhere(self, target: str, chunk: Chunk) -> None:
         """Give a chunk to the storage that the registry names, without what the registry knows us by."""
         headers = {"Content-Length": str(chunk.end - chunk.start)}
-        body = self._body(chunk)
-        with self._client.open(Call("PUT", target, headers, body, is_bulk=True, follow=False)) as reply:
-            reply.check()
+        call = Call("PUT", self._remote.base, headers, self._body(chunk), is_bulk=True, follow=False)
+        with self._client.open(redirected(call, target)) as reply:
+            reply.check_done()
 
     def _body(self, chunk: Chunk) -> Callable[[], Iterator[bytes]]:
         """Read a chunk from the file, as often as it has to be sent."""
@@ -262,9 +279,9 @@ class Upload:
         """Ask how far an upload is; None when the registry does not know it any more."""
         try:
             with self._client.open(self._call("GET", session.url)) as reply:
-                reply.check()
+                reply.check_done()
                 end = _taken(reply, session)
-                url = _next_url(reply, session.url)
+                url = _next_url(reply)
         except Refused:
             return None
         return session.at(end, url, self._path) if end is not None and end <= self._layer.size else None
@@ -274,11 +291,13 @@ class Upload:
         address = session.url + joint + urlencode({"digest": self._layer.digest, "etag": session.etag})
         call = self._call("PUT", address, {"Content-Length": "0"})
         with self._client.open(msgspec.structs.replace(call, is_slow=True)) as reply:
-            reply.check()
+            reply.check_done()
 
     def _call(self, method: str, url: str, headers: dict[str, str] | None = None, body: Body = None) -> Call:
-        repository = self._remote.repository
-        return Call(method, url, headers or {}, body, repository=repository, is_bulk=body is not None, follow=not body)
+        """A request of the registry, or without its secrets of the host that it or an old record names."""
+        base, repository = self._remote.base, self._remote.repository
+        own = Call(method, base, headers or {}, body, repository=repository, is_bulk=body is not None, follow=not body)
+        return redirected(own, url)
 
 
 def _taken(reply: Reply, session: Session) -> int | None:
@@ -293,10 +312,10 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() else 0
 
 
-def _next_url(reply: Reply, url: str) -> str:
+def _next_url(reply: Reply) -> str:
     """Where an upload goes on."""
     location = reply.headers.get("docker-upload-location") or reply.headers.get("location") or ""
     if not location:
         hint = "is this a registry? its address may be wrong, or a proxy on the way may drop headers"
-        raise Refused(f"{host_of(url)} does not say where the upload goes on", reply.status, hint)
-    return urljoin(url, location)
+        raise Refused(f"{host_of(reply.url)} does not say where the upload goes on", reply.status, hint)
+    return urljoin(reply.url, location)

@@ -8,7 +8,8 @@ import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lcrt.store.locks import Claim, claim, reap
@@ -16,6 +17,7 @@ from lcrt.store.locks import Claim, claim, reap
 _LOG = logging.getLogger("lcrt.store")
 _DIR_MODE = 0o700
 _MAX_LEN = 1 << 20
+_LOOK_EVERY = 0.05
 
 
 class Record:
@@ -60,9 +62,12 @@ class Uploads:
         self._directory = directory
 
     @contextlib.contextmanager
-    def open(self, *facts: str) -> Iterator[Record]:
-        """Take the record of the upload that the facts tell from others; an empty one when somebody else has it."""
-        record = Record(self._claim(facts))
+    def open(self, *facts: str, patience: float = 0.0, pause: Callable[[float], None] = time.sleep) -> Iterator[Record]:
+        """Take the record of the upload that the facts tell from others; an empty one when somebody else keeps it.
+
+        Whoever has it now is waited for up to ``patience`` seconds, with ``pause``; what that raises goes through.
+        """
+        record = Record(self._wait(facts, patience, pause))
         try:
             yield record
         finally:
@@ -75,11 +80,14 @@ class Uploads:
                 if now - path.stat().st_mtime > age:
                     reap(path)
 
-    def _claim(self, facts: tuple[str, ...]) -> Claim | None:
-        name = hashlib.sha256("\n".join(facts).encode()).hexdigest()
+    def _wait(self, facts: tuple[str, ...], patience: float, pause: Callable[[float], None]) -> Claim | None:
+        path = self._directory / hashlib.sha256("\n".join(facts).encode()).hexdigest()
+        deadline = time.monotonic() + patience
         try:
             self._directory.mkdir(mode=_DIR_MODE, parents=True, exist_ok=True)
-            return claim(self._directory / name)
+            while (found := claim(path)) is None and time.monotonic() < deadline:
+                pause(_LOOK_EVERY)
         except OSError as error:
             _LOG.debug("cannot note how far an upload is: %s", error.strerror)
             return None
+        return found
