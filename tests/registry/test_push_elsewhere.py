@@ -96,8 +96,10 @@ def test_an_upload_does_not_lose_its_tls(
     def away(handler: Handler) -> bool:
         if handler.command != "PATCH":
             return False
-        storage_named = {"Docker_Upload_Location": handler.path} if answer == "names a storage" else {}
-        handler.reply(307 if storage_named else 202, Location=address, **storage_named)
+        if answer == "names a storage":
+            handler.reply(307, Location=address, Docker_Upload_Location=handler.path)
+        else:
+            handler.reply(202, Location=address)
         return True
 
     if answer == "begins":

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -151,12 +151,12 @@ def test_a_push_again_waits_for_the_one_that_is_ending_and_goes_on_from_there(
 ) -> None:
     options = {"part_size": CHUNK, "uploads": 1, "stall": 10.0, "patience": 10.0}
     stopped = open_registries(**options).push(_name(registry), insecure=True)
+    said: list[str] = []
     with _held(registry, 2) as (came, go):
         next(each for each in stopped if each.digest)
         assert came.wait(10)
-        assert hasattr(stopped, "close")
+        assert isinstance(stopped, Generator)
         stopped.close()
-        said: list[str] = []
         for each in open_registries(**options).push(_name(registry), insecure=True):
             said.append(each.status)
             if each.status.startswith("waiting"):
