@@ -33,6 +33,8 @@ typedef struct lcrt_slots_set {
     uint64_t set;
     lcrt_prefix *tree; /* entries of slots of other sets are empty */
     int32_t n_slots;
+    int32_t n_active, first; /* where its active slots go: the ids of their run ... */
+    double middle;           /* ... which comes in the order of these */
 } lcrt_slots_set;
 
 typedef struct lcrt_slots {
@@ -92,10 +94,10 @@ int32_t lcrt_slots_loosest(const lcrt_slots *slots, int64_t now_ns);
 /* Exchanges the sequence ids of two slots. */
 void lcrt_slots_swap_ids(lcrt_slots *slots, int32_t a, int32_t b);
 
-/* Whether the ids of active slots follow each other without a gap. */
+/* Whether the ids of each set's active slots follow each other without a gap. */
 bool lcrt_slots_compact(const lcrt_slots *slots);
 
-/* Makes them do so with the fewest tokens moved in the backend; *n_moves goes up by the
+/* Makes them do so with few tokens moved in the backend, of one set the fewest; *n_moves goes up by the
  * number of moves. An error leaves a gap, and every slot with its content. LCRT_ERR_FULL:
  * no slot is empty, so nothing can be moved out of the way. */
 lcrt_status lcrt_slots_close_gaps(lcrt_slots *slots, const lcrt_backend *backend, int64_t *n_moves);

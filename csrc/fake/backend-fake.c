@@ -117,21 +117,20 @@ static bool check_rows(fake_backend *fake, const lcrt_row *rows, int32_t n_rows)
     return good;
 }
 
-/* Whether the rows belong to consecutive sequences, in that order. */
-static bool has_gap(const lcrt_row *rows, int32_t n_rows) {
+/* How often the sequences of the rows do not follow each other, in that order. */
+static int32_t count_gaps(const lcrt_row *rows, int32_t n_rows) {
+    int32_t n = 0;
     for (int32_t i = 1; i < n_rows; i++) {
-        if (rows[i].seq != rows[i - 1].seq && rows[i].seq != rows[i - 1].seq + 1) {
-            return true;
-        }
+        n += rows[i].seq != rows[i - 1].seq && rows[i].seq != rows[i - 1].seq + 1;
     }
-    return false;
+    return n;
 }
 
 static void count(fake_backend *fake, const lcrt_row *rows, int32_t n_rows) {
     pthread_mutex_lock(&fake->mutex);
     fake->stats.n_decodes += n_rows > 0;
     fake->stats.n_rows += n_rows;
-    fake->stats.n_gaps += has_gap(rows, n_rows);
+    fake->stats.n_gaps += count_gaps(rows, n_rows) > 0;
     fake->stats.n_faults = fake->cells.n_faults;
     fake->stats.n_cells = fake->cells.n_used;
     fake->stats.n_moved = fake->cells.n_moved;
@@ -187,7 +186,8 @@ static lcrt_status fake_decode(void *self, const lcrt_row *rows, int32_t n_rows)
     if (refused || (params->unified && fake->cells.n_used + n_rows > params->n_ctx)) {
         return LCRT_ERR_FULL;
     }
-    if (!spend(fake, params->step_ns + params->row_ns * n_rows)) {
+    int32_t n_passes = params->consecutive ? 1 + count_gaps(rows, n_rows) : 1;
+    if (!spend(fake, params->step_ns * n_passes + params->row_ns * n_rows)) {
         return LCRT_ERR_CANCELLED;
     }
     compute(fake, rows, n_rows);

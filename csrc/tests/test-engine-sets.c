@@ -224,6 +224,40 @@ static void a_long_prompt_of_another_set_does_not_hold_streams_up(void) {
     rig_end(rig);
 }
 
+/* Eight jobs of one set, of which four end early, and four of another set, which get the slots of these. */
+static int64_t run_two_sets(bool mixed, lcrt_engine_stats *stats, lcrt_fake_stats *fake) {
+    watch seen;
+    lcrt_rig *rig = watched(&seen, 5 * MS, 5 * MS);
+    rig->fake.unified = false;
+    rig->fake.consecutive = true;
+    rig->params.n_slots = 8;
+    rig_open(rig);
+    for (uint64_t id = 1; id <= 12; id++) {
+        char prompt[40];
+        letters(prompt, 30, id);
+        bool brief = id <= 8 && (mixed ? id % 2 == 0 : id > 4);
+        lcrt_job job = job_in(id, id <= 8 ? 1 : 2, brief ? 5 : 200);
+        REQUIRE(rig_submit_job(rig, &job, prompt) == LCRT_OK);
+    }
+    int64_t begin_ns = lcrt_fake_clock(rig->backend.self);
+    rig_run(rig);
+    int64_t ns = lcrt_fake_clock(rig->backend.self) - begin_ns;
+    lcrt_engine_stats_get(rig->engine, stats);
+    *fake = rig_stats(rig);
+    rig_end(rig);
+    return ns;
+}
+
+static void sets_whose_jobs_came_mixed_cost_no_more_passes(void) {
+    lcrt_engine_stats stats;
+    lcrt_fake_stats fake;
+    int64_t sorted_ns = run_two_sets(false, &stats, &fake);
+    CHECK_INT(fake.n_gaps, 0);
+    int64_t mixed_ns = run_two_sets(true, &stats, &fake);
+    CHECK(mixed_ns < sorted_ns + sorted_ns / 20);
+    CHECK(fake.n_gaps <= 8 && stats.n_moves <= 8);
+}
+
 /* Short jobs of one set come and go; one of another set must get its passes all the same. */
 static void a_crowd_does_not_starve_another_set(void) {
     watch seen;
@@ -326,6 +360,7 @@ int main(void) {
     RUN(streams_of_several_sets_take_turns_of_bounded_length);
     RUN(sequences_of_one_set_share_their_passes);
     RUN(a_long_prompt_of_another_set_does_not_hold_streams_up);
+    RUN(sets_whose_jobs_came_mixed_cost_no_more_passes);
     RUN(a_crowd_does_not_starve_another_set);
     RUN(random_jobs_get_the_answers_of_their_sets);
     folder_free(&folder);

@@ -235,12 +235,11 @@ static void drop_if_nothing_is_empty(void) {
     }
 }
 
-static void random_gaps_close_and_nobody_loses_content(void) {
-    uint64_t seed = 3;
+static void gaps_close_and_nobody_loses_content(uint64_t seed, int32_t n_sets) {
     printf("seed %llu\n", (unsigned long long)seed);
     begin(9);
     for (int32_t round = 0; round < 3000; round++) {
-        int32_t slot = test_between(&seed, 0, 8);
+        int32_t slot = test_between(&seed, 0, n_sets == 1 ? 8 : 7); /* of several sets all can only stay */
         if (slots.slots[slot].busy) {
             lcrt_slots_release(&slots, slot, round);
         } else {
@@ -250,6 +249,9 @@ static void random_gaps_close_and_nobody_loses_content(void) {
             backend.vtable->trim(backend.self, slots.slots[slot].id, 0, -1);
             lcrt_slots_trim(&slots, slot, 0);
         }
+        if (lcrt_slots_held(&slots, slot) == 0) {
+            REQUIRE(lcrt_slots_adapt(&slots, slot, (uint64_t)test_between(&seed, 1, n_sets)) == LCRT_OK);
+        }
         drop_if_nothing_is_empty();
         int32_t held[9];
         for (int32_t i = 0; i < 9; i++) {
@@ -257,8 +259,91 @@ static void random_gaps_close_and_nobody_loses_content(void) {
         }
         close_gaps();
         for (int32_t i = 0; i < 9; i++) {
-            CHECK(!slots.slots[i].busy || lcrt_slots_held(&slots, i) == held[i] + 1);
+            CHECK(lcrt_slots_held(&slots, i) == held[i] + 1);
         }
+    }
+    end();
+}
+
+static void random_gaps_close_and_nobody_loses_content(void) {
+    for (int32_t n_sets = 1; n_sets <= 9; n_sets += 2) {
+        gaps_close_and_nobody_loses_content((uint64_t)n_sets, n_sets);
+    }
+}
+
+static void adapt(const uint64_t *sets, int32_t n) {
+    for (int32_t i = 0; i < n; i++) {
+        REQUIRE(lcrt_slots_adapt(&slots, i, sets[i]) == LCRT_OK);
+    }
+}
+
+static void each_set_is_a_run_of_its_own(void) {
+    begin(6);
+    adapt((uint64_t[]){1, 1, 2, 2, 0, 3}, 6);
+    for (int32_t i = 0; i < 6; i++) {
+        slots.slots[i].active = i != 4;
+    }
+    CHECK(lcrt_slots_compact(&slots)); /* what lies between two sets is nobody's gap */
+    slots.slots[0].active = false;
+    slots.slots[4].active = true;
+    CHECK(lcrt_slots_compact(&slots));
+    lcrt_slots_swap_ids(&slots, 2, 4);
+    CHECK(lcrt_slots_compact(&slots));
+    lcrt_slots_swap_ids(&slots, 3, 4);
+    CHECK(!lcrt_slots_compact(&slots));
+    end();
+}
+
+static void sets_that_came_mixed_are_put_apart_by_one_move_for_each_slot_in_a_wrong_place(void) {
+    begin(6);
+    adapt((uint64_t[]){1, 2, 1, 2, 0, 0}, 6);
+    for (int32_t i = 0; i < 4; i++) {
+        fill(i, 5);
+    }
+    claim_ids((int32_t[]){0, 1, 2, 3}, 4);
+    close_gaps();
+    CHECK_INT(n_moves, 2); /* 1 1 . 2 2 would take three: two that change places, by way of an empty one */
+    end();
+}
+
+static void a_newcomer_goes_beside_its_set_where_that_is_free(void) {
+    begin(6);
+    adapt((uint64_t[]){1, 2, 1, 0, 0, 2}, 6);
+    lcrt_slots_swap_ids(&slots, 1, 3); /* 1 . . 2 . . */
+    fill(0, 5);
+    fill(1, 9);
+    claim_ids((int32_t[]){0, 2, 3, 5}, 4);
+    close_gaps();
+    CHECK_INT(n_moves, 0);
+    CHECK(slots.slots[2].id == 1 && slots.slots[1].id == 3 && (slots.slots[5].id == 2 || slots.slots[5].id == 4));
+    end();
+}
+
+static void what_is_worth_least_makes_way_for_a_newcomer(void) {
+    begin(5);
+    adapt((uint64_t[]){1, 1, 2, 2, 1}, 5);
+    for (int32_t i = 0; i < 4; i++) {
+        fill(i, i == 2 ? 3 : 30);
+    }
+    claim_ids((int32_t[]){0, 1, 2, 3, 4}, 5);
+    close_gaps();
+    CHECK_INT(n_moves, 1);
+    CHECK(slots.slots[4].id == 2 && slots.slots[2].id == 4 && slots.slots[3].id == 3);
+    end();
+}
+
+static void sets_that_came_mixed_stay_when_nothing_is_empty(void) {
+    begin(4);
+    adapt((uint64_t[]){1, 2, 1, 2}, 4);
+    for (int32_t i = 0; i < 4; i++) {
+        fill(i, 5);
+        slots.slots[i].active = true;
+    }
+    claim_ids((int32_t[]){0, 1, 2, 3}, 4);
+    CHECK_INT(lcrt_slots_close_gaps(&slots, &backend, &n_moves), LCRT_ERR_FULL);
+    CHECK_INT(n_moves, 0);
+    for (int32_t i = 0; i < 4; i++) {
+        check_content(i);
     }
     end();
 }
@@ -303,6 +388,11 @@ int main(void) {
     RUN(with_nothing_empty_idle_content_in_the_way_stays);
     RUN(a_busy_slot_without_rows_makes_way_but_keeps_its_content);
     RUN(a_gap_stays_rather_than_a_busy_slot_losing_its_content);
+    RUN(each_set_is_a_run_of_its_own);
+    RUN(sets_that_came_mixed_are_put_apart_by_one_move_for_each_slot_in_a_wrong_place);
+    RUN(a_newcomer_goes_beside_its_set_where_that_is_free);
+    RUN(what_is_worth_least_makes_way_for_a_newcomer);
+    RUN(sets_that_came_mixed_stay_when_nothing_is_empty);
     RUN(random_gaps_close_and_nobody_loses_content);
     return test_end();
 }

@@ -69,7 +69,7 @@ typedef struct lcrt_fake_params {
     uint64_t n_sets; /* 1 .. n_sets are known beside 0 */
     int32_t n_back;  /* without can_trim: so many positions can be forgotten, as with a sliding window */
 
-    int64_t step_ns;   /* what a pass costs ... */
+    int64_t step_ns;   /* what a pass costs, with consecutive each run of sequence ids in it ... */
     int64_t row_ns;    /* ... and each of its rows */
     int64_t adapt_ns;  /* what a change of the set costs */
     int64_t copy_ns;   /* what copying one token between sequences costs, where they share no cells */
