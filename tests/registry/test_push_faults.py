@@ -1,4 +1,4 @@
-"""Registries that fail, stall and lie while a model is pushed: it arrives whole, or the reason is told and no manifest is."""
+"""Registries that fail, stall and lie while a model is pushed: it arrives whole, or the reason is told."""
 
 from collections.abc import Callable
 

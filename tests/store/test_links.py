@@ -110,6 +110,23 @@ def test_a_blob_that_is_there_is_not_replaced_by_a_link(store: Store, file: Path
     assert store.links.records() == {}
 
 
+def test_a_link_whose_record_was_lost_gets_one_again(store: Store, file: Path, taken: Taken) -> None:
+    store.links.forget(taken.digest)
+    assert store.take_in(file, lambda _: None, link=True).way == "there already"
+    assert set(store.links.records()) == {taken.digest}
+
+
+def test_a_record_that_cannot_be_written_leaves_nothing(
+    store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "_clone", lambda source, writer: False)
+    monkeypatch.setattr(os, "write", refuse(errno.ENOSPC))
+    with pytest.raises(StoreError, match="No space left"):
+        store.take_in(file, lambda _: None, link=True)
+    assert blob_names(store) == set()
+    assert list((store.directory / ".lcrt" / "links").iterdir()) == []
+
+
 def test_a_file_that_changes_while_it_is_read_is_refused(store: Store, file: Path) -> None:
     def meddle(_n_read: int) -> None:
         file.write_bytes(CONTENT + b"more")

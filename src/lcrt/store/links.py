@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from lcrt.errors import StoreError
-from lcrt.store.blobs import Blobs, has_size, place
+from lcrt.store.blobs import Blobs, has_size, place, sync_directory
 from lcrt.store.digest import digest_of_file_name, file_name
 from lcrt.store.failure import store_error
 from lcrt.store.intake import Ready, Stamp, Taken, hash_file
@@ -51,7 +51,7 @@ class Links:
     def place(self, ready: Ready) -> Taken:
         """Give a prepared file its blob's name. The caller has the store's lock."""
         digest, target = ready.digest, self._blobs.path(ready.digest)
-        if ready.source is not None and ready.stamp is not None and not has_size(target, ready.size):
+        if ready.source is not None and ready.stamp is not None and _will_be(ready, target):
             if Stamp.of(ready.path.stat()) != ready.stamp:
                 raise StoreError(f"{ready.source} changed while it was read", "try again when nobody writes to it")
             self._write(digest, Record(str(ready.source), ready.stamp.size, ready.stamp.mtime_ns))
@@ -116,20 +116,34 @@ class Links:
         return list(self._directory.iterdir()) if self._directory.is_dir() else []
 
     def _write(self, digest: str, record: Record) -> None:
-        """Write a record in one step; a crash leaves the old one or none."""
+        """Write a record in one step, before its blob has a name: one without a record would never be checked."""
         path = self._directory / file_name(digest)
         temporary = path.with_name(f".{path.name}-{os.getpid()}")
         try:
             self._directory.mkdir(mode=_DIR_MODE, parents=True, exist_ok=True)
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _FILE_MODE)
             try:
-                os.write(fd, msgspec.json.encode(record))
-                os.fsync(fd)
+                _write_synced(temporary, msgspec.json.encode(record))
+                temporary.replace(path)
             finally:
-                os.close(fd)
-            temporary.replace(path)
+                temporary.unlink(missing_ok=True)
+            for directory in (self._directory, *self._directory.parents[:2]):
+                sync_directory(directory)
         except OSError as error:
             raise store_error("cannot note where a linked file lies", error) from error
+
+
+def _will_be(ready: Ready, target: Path) -> bool:
+    """Tell whether the blob is or becomes the person's own file: it is not there yet, or it is that file."""
+    return not has_size(target, ready.size) or (ready.source is not None and target.samefile(ready.source))
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _FILE_MODE)
+    try:
+        os.write(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _read(path: Path) -> tuple[str | None, Record | None]:

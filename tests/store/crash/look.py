@@ -22,7 +22,7 @@ def models(root: Path) -> Models:
 
 
 def wrong(root: Path) -> list[str]:
-    """Find blobs that lie about their digest, torn manifests, and manifests without their blobs."""
+    """Find blobs that lie about their digest, torn manifests, and manifests without their blobs or with lost links."""
     found = [
         f"blob {path.name[:20]} is not what its name says ({path.stat().st_size} bytes)"
         for path in sorted((root / "blobs").iterdir())
@@ -35,7 +35,19 @@ def wrong(root: Path) -> list[str]:
             found.append(f"manifest {name} is torn")
             continue
         found += [f"{name} lacks {digest[:20]}" for digest in digests if not (root / "blobs" / digest).is_file()]
+        found += [f"{name}: nobody would notice a change of {digest[:20]}" for digest in digests if _lost(root, digest)]
     return found
+
+
+def _lost(root: Path, digest: str) -> bool:
+    """Tell whether a blob is a person's own file without the record that it is compared with."""
+    path, record = root / "blobs" / digest, root / ".lcrt" / "links" / digest
+    if not path.is_file() or not (path.is_symlink() or path.stat().st_nlink > 1):
+        return False
+    try:
+        return int(json.loads(record.read_bytes())["mtime_ns"]) != path.stat().st_mtime_ns
+    except (OSError, ValueError):
+        return True
 
 
 def leftovers(root: Path, folders: tuple[str, ...] = ("holds", "claims")) -> list[str]:
