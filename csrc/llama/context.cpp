@@ -118,7 +118,9 @@ lcrt_status to_llama(const request &req, const lcrt::kv_plan &plan, llama_contex
 lcrt_status check_room(const request &req, const llama_context_params &params) {
     uint64_t needed = 0;
     uint64_t free = 0;
-    if (lcrt::fits_host(req.model, params, &needed, &free)) {
+    uint64_t total = 0;
+    lcrt::host_memory(&free, &total);
+    if (lcrt::fits_host(req.model, params, free, &needed)) {
         return LCRT_OK;
     }
     lcrt::set_error(req.err, req.cap, "a context of %u cells needs %.1f GiB of memory, %.1f GiB are available",

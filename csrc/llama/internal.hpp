@@ -98,8 +98,8 @@ struct kv_plan {
 /* A pure function. n_ctx and n_parallel are at least 1; cells_max 0 means n_ctx * n_parallel. */
 kv_plan kv_plan_choose(lcrt_kv_layout wanted, int32_t n_ctx, int32_t n_parallel, int64_t cells_max);
 
-/* False, with the bytes needed and free, when a context would not fit into host memory. */
-bool fits_host(const lcrt_model *model, const llama_context_params &params, uint64_t *needed, uint64_t *available);
+/* False when a context would not fit into so many bytes of host memory; *needed: how many it takes, about. */
+bool fits_host(const lcrt_model *model, const llama_context_params &params, uint64_t available, uint64_t *needed);
 
 /* A stack of at least so many bytes, of which only what is used becomes memory, and no longer than it is. One call at a
  * time; it waits for a thread of its own to end. What runs must not throw. False when there is no such stack or thread. */

@@ -99,20 +99,18 @@ kv_plan kv_plan_choose(lcrt_kv_layout wanted, int32_t n_ctx, int32_t n_parallel,
 
 /* Host memory is handed out without being there, so a refusal must come before. The rough bound costs nothing; where
  * it does not fit, two small contexts are made and the line through them is followed. Those must fit themselves. */
-bool fits_host(const lcrt_model *model, const llama_context_params &params, uint64_t *needed, uint64_t *available) {
-    uint64_t total = 0;
+bool fits_host(const lcrt_model *model, const llama_context_params &params, uint64_t available, uint64_t *needed) {
     llama_context_params asked = params;
     asked.n_ubatch = std::min(params.n_ubatch, params.n_ctx);
-    host_memory(available, &total);
     *needed = upper_bound(model, asked);
-    if (!model->on_host || *needed <= *available / 10 * 9) {
+    if (!model->on_host || *needed <= available / 10 * 9) {
         return true;
     }
     const int64_t step = grouped(2 * int64_t{model->info.n_swa} + asked.n_ubatch);
     llama_context_params tried = asked;
     tried.n_ctx = static_cast<uint32_t>(std::min<int64_t>(2 * step, asked.n_ctx));
-    if (int64_t{asked.n_ctx} <= 2 * step || upper_bound(model, tried) > *available) {
-        return *needed <= *available;
+    if (int64_t{asked.n_ctx} <= 2 * step || upper_bound(model, tried) > available) {
+        return *needed <= available;
     }
     footprint small;
     footprint large;
@@ -120,7 +118,7 @@ bool fits_host(const lcrt_model *model, const llama_context_params &params, uint
         return true;
     }
     *needed = static_cast<uint64_t>(extrapolate(small, large, step, asked, *needed));
-    return *needed <= *available;
+    return *needed <= available;
 }
 
 } // namespace lcrt
