@@ -42,12 +42,6 @@ static bool pieces_reserve(pieces *p, size_t n) {
     return true;
 }
 
-/* Control tokens are not text that a grammar could spell; they can only be named. */
-static bool is_special(const lcrt_model *model, int32_t token, int32_t len) {
-    char none[1];
-    return len > 0 && lcrt_vocab_piece(model, token, false, none, 0) == 0;
-}
-
 static lcrt_status add_piece(pieces *p, const lcrt_model *model, int32_t token) {
     char small[SMALL];
     char *text = small;
@@ -65,7 +59,7 @@ static lcrt_status add_piece(pieces *p, const lcrt_model *model, int32_t token) 
     lcrt_status status = LCRT_ERR_NO_MEMORY;
     if (pieces_reserve(p, (size_t)len + 1)) {
         size_t begin = p->len;
-        if (is_special(model, token, len)) {
+        if (lcrt_vocab_is_mark(model, token)) { /* a grammar cannot spell it, only name it */
             p->bytes[p->len++] = MARKER;
         }
         memcpy(p->bytes + p->len, text, (size_t)len);

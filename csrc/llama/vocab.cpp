@@ -2,6 +2,9 @@
 #include "lcrt/vocab.h"
 
 #include <algorithm>
+#include <cstring>
+#include <iterator>
+#include <string_view>
 
 #include "internal.hpp"
 
@@ -59,11 +62,37 @@ int32_t part_end(const char *text, int32_t text_len, int32_t from) {
     return end;
 }
 
+/* Control tokens in their files. llama.cpp takes them for words that users have added, so that they are always shown. */
+constexpr std::string_view shown_marks[] = {"<|start|>", "<|channel|>", "<|constrain|>", "<|message|>", "<|end|>"};
+
+bool is_shown_mark(const llama_vocab *vocab, int32_t token) {
+    const char *text = llama_vocab_get_text(vocab, token);
+    return std::find(std::begin(shown_marks), std::end(shown_marks), text) != std::end(shown_marks);
+}
+
+/* Where the first mark of the text between both places begins; to when there is none. */
+int32_t find_mark(const char *text, int32_t from, int32_t to) {
+    const std::string_view part(text + from, static_cast<size_t>(to - from));
+    size_t first = part.size();
+    for (const std::string_view mark : shown_marks) {
+        first = std::min(first, part.find(mark));
+    }
+    return from + static_cast<int32_t>(first);
+}
+
+/* Whether a text has a mark that the vocabulary would read as one. */
+bool has_mark(const llama_vocab *vocab, const char *text, int32_t text_len) {
+    const int32_t at = find_mark(text, 0, text_len);
+    llama_token token = -1;
+    const int32_t len = at < text_len ? static_cast<int32_t>(std::strchr(text + at, '>') - (text + at)) + 1 : 0;
+    return len > 0 && llama_tokenize(vocab, text + at, len, &token, 1, false, false) == 1;
+}
+
 struct tokenising {
     const lcrt_model *model;
     const char *text;
     int32_t text_len;
-    bool in_parts;
+    bool is_bpe;
     bool add_special;
     bool parse_special;
     int32_t *out;
@@ -91,15 +120,17 @@ int32_t add_token(const tokenising &t, llama_token token, int32_t n) {
     return n + 1;
 }
 
-/* The parts one after the other, with BOS and EOS around all of them. */
-int32_t add_parts(const tokenising &t) {
+/* The parts one after the other, with BOS and EOS around all of them; with spells, marks are read as letters. */
+int32_t add_parts(const tokenising &t, bool spells) {
     const llama_vocab *vocab = t.model->vocab;
     int32_t n = 0;
     if (t.add_special && llama_vocab_get_add_bos(vocab)) {
         n = add_token(t, llama_vocab_bos(vocab), n);
     }
     for (int32_t from = 0; from < t.text_len && n >= 0;) {
-        const int32_t to = part_end(t.text, t.text_len, from);
+        const int32_t end = part_end(t.text, t.text_len, from);
+        const int32_t mark = spells ? find_mark(t.text, from, end) : end;
+        const int32_t to = std::min(mark + 1, end); /* what is cut behind its first letter is no mark */
         n = add_text(t, from, to, false, n);
         from = to;
     }
@@ -111,7 +142,9 @@ int32_t add_parts(const tokenising &t) {
 
 void tokenise(tokenising &t) {
     t.n_tokens = length_of(LCRT_ERR_BACKEND, [&] {
-        const int32_t n = t.in_parts ? add_parts(t) : add_text(t, 0, t.text_len, t.add_special, 0);
+        const bool spells = t.is_bpe && !t.parse_special && has_mark(t.model->vocab, t.text, t.text_len);
+        const bool in_parts = spells || (t.is_bpe && t.text_len > n_part);
+        const int32_t n = in_parts ? add_parts(t, spells) : add_text(t, 0, t.text_len, t.add_special, 0);
         return n >= 0 ? n : static_cast<int32_t>(LCRT_ERR_TOO_LONG);
     });
 }
@@ -128,11 +161,9 @@ extern "C" int32_t lcrt_vocab_tokenise(const lcrt_model *model, const char *text
     if (text_len < 0 || cap < 0 || (text == nullptr && text_len > 0)) {
         return LCRT_ERR_INVALID;
     }
-    /* Only these vocabularies use expressions. */
-    const bool recurses = llama_vocab_type(model->vocab) == LLAMA_VOCAB_TYPE_BPE;
-    tokenising t = {model, text, text_len,          recurses && text_len > n_part, add_special, parse_special,
-                    out,   cap,  LCRT_ERR_NO_MEMORY};
-    if (recurses && text_len > n_plain) {
+    const bool is_bpe = llama_vocab_type(model->vocab) == LLAMA_VOCAB_TYPE_BPE; /* only these use expressions */
+    tokenising t = {model, text, text_len, is_bpe, add_special, parse_special, out, cap, LCRT_ERR_NO_MEMORY};
+    if (is_bpe && text_len > n_plain) {
         (void)lcrt::deep_stack(stack_size).run([&] { tokenise(t); });
     } else {
         tokenise(t);
@@ -167,6 +198,16 @@ extern "C" bool lcrt_vocab_is_eog(const lcrt_model *model, int32_t token) {
 
 extern "C" bool lcrt_vocab_is_control(const lcrt_model *model, int32_t token) {
     return in_vocab(model, token) && llama_vocab_is_control(model->vocab, token);
+}
+
+extern "C" bool lcrt_vocab_is_mark(const lcrt_model *model, int32_t token) {
+    if (!in_vocab(model, token)) {
+        return false;
+    }
+    char none[1];
+    const bool is_hidden =
+        lcrt_vocab_piece(model, token, true, none, 0) != 0 && lcrt_vocab_piece(model, token, false, none, 0) == 0;
+    return is_hidden || is_shown_mark(model->vocab, token);
 }
 
 extern "C" int32_t lcrt_vocab_bos(const lcrt_model *model) {

@@ -15,7 +15,7 @@ from lcrt.gguf.types import ValueType
 from lcrt.gguf.writer import Typed
 from lcrt.native.model import Model
 from lcrt.native.values import ModelParams
-from tests.native import tiny
+from tests.native import tiny, tiny_harmony
 
 
 def test_a_text_becomes_tokens_with_the_beginning_that_the_model_wants(model: Model) -> None:
@@ -30,6 +30,17 @@ def test_control_tokens_are_read_on_request(model: Model) -> None:
     vocab = model.vocab
     assert list(vocab.tokenise("a</s>", add_special=False)) == [tiny.TOKENS.index("a"), vocab.eos]
     assert vocab.eos not in vocab.tokenise("a</s>", add_special=False, parse_special=False)
+
+
+def test_marks_that_are_always_shown_are_read_on_request_like_others(tmp_path: Path) -> None:
+    text = "a<|end|><|start|>b <|message|"
+    with Model(tiny_harmony.model(tmp_path / "channels.gguf"), ModelParams(vocab_only=True)) as model:
+        vocab = model.vocab
+        read = vocab.tokenise(text, add_special=False)
+        spelled = vocab.tokenise(text, add_special=False, parse_special=False)
+        assert [vocab.piece(token).decode() for token in read[1:3]] == ["<|end|>", "<|start|>"]
+        assert not any(vocab.piece(token).decode() in tiny_harmony.MARKS for token in spelled)
+        assert vocab.text(read) == vocab.text(spelled) == text
 
 
 @given(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\u2581"), max_size=40))

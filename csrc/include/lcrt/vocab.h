@@ -18,7 +18,7 @@ extern "C" {
 int32_t lcrt_vocab_tokens_max(int32_t text_len);
 
 /* Tokens of a text. add_special puts BOS/EOS/CLS/SEP where the model wants them; parse_special
- * reads control tokens written in the text. The number of tokens, or a lcrt_status. Vocabularies that cut
+ * reads control tokens and marks written in the text. The number of tokens, or a lcrt_status. Vocabularies that cut
  * texts with expressions take more than 64 KiB in parts, which end where words do if there are such places. */
 int32_t lcrt_vocab_tokenise(const lcrt_model *model, const char *text, int32_t text_len, bool add_special,
                             bool parse_special, int32_t *out, int32_t cap);
@@ -35,6 +35,9 @@ int32_t lcrt_vocab_suppressed(const lcrt_model *model, const int32_t **out);
 
 bool lcrt_vocab_is_eog(const lcrt_model *model, int32_t token);
 bool lcrt_vocab_is_control(const lcrt_model *model, int32_t token);
+/* Whether a token is no text that others could spell: control tokens that have bytes, and the marks around messages
+ * that llama.cpp shows as if they were words. */
+bool lcrt_vocab_is_mark(const lcrt_model *model, int32_t token);
 /* -1 when the vocabulary has none. */
 int32_t lcrt_vocab_bos(const lcrt_model *model);
 int32_t lcrt_vocab_eos(const lcrt_model *model);
