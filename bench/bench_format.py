@@ -13,6 +13,7 @@ import json
 import random
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from lcrt.gguf.reader import read_header
 from lcrt.gguf.writer import Plain, Raw, Tensor, write_gguf
 from lcrt.native import runtime
 from lcrt.native.engine import Engine
+from lcrt.native.grammar import Grammar
 from lcrt.native.model import Model
 from lcrt.native.values import ContextParams
 from lcrt.runner.grammar import Grammars
@@ -127,10 +129,10 @@ def waits(path: Path, streams: int, tokens: int, threads: int) -> str:
         context = ContextParams(n_ctx=1024, n_parallel=streams, n_threads=threads)
         with Engine(model, context) as engine:
             for seed in range(streams):
-                grammar = grammars.compile(Format("schema", json.dumps(SCHEMA)), Prompt(""), think=False)
+                bound = grammars.compile(Format("schema", json.dumps(SCHEMA)), Prompt(""), think=False)
                 prompt = random.Random(seed).choices(range(1000, 2000), k=16)
                 sampling = Sampling(seed=seed, temperature=0.7)
-                engine.submit(seed, prompt, sampling, max_tokens=tokens, grammar=grammar)
+                engine.submit(seed, prompt, sampling, max_tokens=tokens, grammar=cast("Grammar", bound.grammar))
             n_left = streams
             while n_left:
                 engine.wait(1)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lcrt.chat.parsers.split import Parts
 from lcrt.chat.render import Prompt
 from lcrt.core.format import Format
 from lcrt.errors import InvalidGrammar
@@ -40,12 +41,19 @@ def takes(model: Model, grammar: Grammar, text: str) -> bool:
     return True
 
 
+def bound(grammars: Grammars, wanted: Format, to: Prompt, *, think: bool) -> Grammar:
+    """The grammar of an answer."""
+    grammar = grammars.compile(wanted, to, think=think).grammar
+    assert isinstance(grammar, Grammar)
+    return grammar
+
+
 def prompt(text: str, start: str = "<think>", end: str = "</think>") -> Prompt:
     return Prompt(text, think_start=start, think_end=end)
 
 
 def test_an_answer_is_bound_from_its_first_token(grammars: Grammars, model: Model) -> None:
-    grammar = grammars.compile(SCHEMA, Prompt("hi"), think=True)
+    grammar = bound(grammars, SCHEMA, Prompt("hi"), think=True)
     assert not takes(model, grammar, "Let me think")
     assert takes(model, grammar, '{"n": 1}')
     assert grammar.stopped
@@ -53,7 +61,7 @@ def test_an_answer_is_bound_from_its_first_token(grammars: Grammars, model: Mode
 
 @pytest.mark.parametrize("text", ["Hm, {1}. ", "a </thin b ", "\n"])
 def test_behind_an_open_tag_thoughts_are_free_until_it_is_closed(grammars: Grammars, model: Model, text: str) -> None:
-    grammar = grammars.compile(SCHEMA, prompt("user\n<think>\n"), think=True)
+    grammar = bound(grammars, SCHEMA, prompt("user\n<think>\n"), think=True)
     assert takes(model, grammar, text)
     assert not grammar.accepting
     assert takes(model, grammar, "</think>\n\n")
@@ -63,19 +71,32 @@ def test_behind_an_open_tag_thoughts_are_free_until_it_is_closed(grammars: Gramm
 
 
 def test_thoughts_may_come_when_the_prompt_leaves_it_to_the_model(grammars: Grammars, model: Model) -> None:
-    thoughtful = grammars.compile(SCHEMA, prompt("user\n"), think=True)
+    thoughtful = bound(grammars, SCHEMA, prompt("user\n"), think=True)
     assert takes(model, thoughtful, "<think>hm</think> {")
-    assert takes(model, grammars.compile(SCHEMA, prompt("user\n"), think=True), '{"n"')
-    assert not takes(model, grammars.compile(SCHEMA, prompt("user\n"), think=False), "<think>")
+    assert takes(model, bound(grammars, SCHEMA, prompt("user\n"), think=True), '{"n"')
+    assert not takes(model, bound(grammars, SCHEMA, prompt("user\n"), think=False), "<think>")
 
 
 def test_a_tag_that_is_a_control_token_ends_the_thoughts(grammars: Grammars, model: Model) -> None:
     tags = prompt("user\n<jupyter_start>", "<jupyter_start>", "<jupyter_output>")
-    grammar = grammars.compile(Format("gbnf", 'root ::= "yes" | "no"'), tags, think=True)
+    grammar = bound(grammars, Format("gbnf", 'root ::= "yes" | "no"'), tags, think=True)
     assert takes(model, grammar, "I wonder<jupyter_output>")
     assert not takes(model, grammar, "perhaps")
     assert takes(model, grammar, "yes")
     assert grammar.stopped
+
+
+def test_thoughts_and_answer_are_told_apart_when_thoughts_may_come(grammars: Grammars) -> None:
+    splitter = grammars.compile(SCHEMA, prompt("user\n<think>\n"), think=True).splitter
+    assert splitter is not None
+    assert splitter.feed("hm</think>\n{}") == Parts("{}", "hm")
+    assert grammars.compile(SCHEMA, prompt("user\n"), think=False).splitter is None
+
+
+def test_a_fault_has_its_place_also_behind_thoughts(grammars: Grammars) -> None:
+    wanted = Format("schema", json.dumps({"properties": {"a": {"type": "text"}}}))
+    with pytest.raises(InvalidGrammar, match=r"at #/properties/a: unrecognized type text$"):
+        grammars.compile(wanted, prompt("user\n<think>\n"), think=True)
 
 
 @pytest.mark.parametrize(

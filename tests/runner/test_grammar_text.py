@@ -4,12 +4,13 @@ import json
 
 import pytest
 
+from lcrt.chat.parsers.tags import Thoughts, frame
 from lcrt.core.format import Format
 from lcrt.errors import InvalidGrammar
-from lcrt.runner.grammar_text import WHITESPACE, Thoughts, grammar_text
+from lcrt.runner.grammar_text import WHITESPACE, grammar_text
 
-OPEN = Thoughts(("<think>",), ("</think>",), is_open=True)
-SELDOM = Thoughts((7, "note", 8), (9,), is_open=False)
+OPEN = frame(Thoughts(("<think>",), ("</think>",), is_open=True))
+SELDOM = frame(Thoughts((7, "note", 8), (9,), is_open=False))
 
 
 def test_a_schema_gets_bounded_white_space_and_keeps_the_order_of_its_properties() -> None:
@@ -57,8 +58,7 @@ def test_thoughts_that_may_come_begin_with_their_tag() -> None:
     kind, text = grammar_text(Format("lark", "start: A"), SELDOM)
     first, second = json.loads(text)["grammars"]
     assert kind == "list"
-    assert second == {"name": "answer", "lark_grammar": "start: A"}
-    assert first["lark_grammar"].splitlines()[:2] == [
-        'start: (<[7]> "note" <[8]> thoughts space)? @answer',
-        "thoughts: /(?s:.*)/ <[9]>",
-    ]
+    assert second == {"name": "asked", "lark_grammar": "start: A"}
+    lines = first["lark_grammar"].splitlines()
+    assert lines[:2] == ['start: (<[7]> "note" <[8]> thoughts space)? answer', "thoughts: /(?s:.*)/ <[9]>"]
+    assert lines[-1] == "answer: @asked"

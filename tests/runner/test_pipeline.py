@@ -1,7 +1,10 @@
 """What is decided about a request before the engine sees it."""
 
+from collections.abc import Sequence
+
 import pytest
 
+from lcrt.chat.parsers.tags import TagSplitter
 from lcrt.chat.render import PlainTemplate, Prompt
 from lcrt.core.event import Rendered
 from lcrt.core.format import Format
@@ -9,7 +12,7 @@ from lcrt.core.message import Message
 from lcrt.core.options import Options, Sampling
 from lcrt.core.request import InferenceRequest
 from lcrt.errors import InvalidRequest, NotSupported
-from lcrt.runner.job import Job
+from lcrt.runner.job import Bound, Job
 from lcrt.runner.pipeline import TOO_LONG_TEXT, Pipeline
 from tests.runner.fake_model import LetterVocab
 
@@ -127,15 +130,33 @@ def test_what_cannot_be_done_is_refused(request_: InferenceRequest) -> None:
 class Compiled:
     """Stands for a grammar of what was asked for."""
 
-    def compile(self, wanted: Format, prompt: Prompt, *, think: bool) -> object:
-        return (wanted, prompt.text, think)
+    def compile(self, wanted: Format, prompt: Prompt, *, think: bool, tools: Sequence[str]) -> Bound:
+        return Bound((wanted, prompt.text, think, tuple(tools)), TagSplitter("(", ")", is_open=True))
+
+
+def compiled(request: InferenceRequest) -> Job:
+    job = Pipeline(LetterVocab(), PlainTemplate(), N_CTX, Compiled()).prepare(request)
+    assert isinstance(job, Job)
+    return job
 
 
 def test_a_format_becomes_the_grammar_of_the_job() -> None:
-    request = InferenceRequest(prompt="a", format=Format("json"), think=True)
-    job = Pipeline(LetterVocab(), PlainTemplate(), N_CTX, Compiled()).prepare(request)
-    assert isinstance(job, Job)
-    assert job.grammar == (Format("json"), "a", True)
+    job = compiled(InferenceRequest(prompt="a", format=Format("json"), think=True))
+    assert job.grammar == (Format("json"), "a", True, ())
+    assert isinstance(job.splitter, TagSplitter)
+
+
+def test_tools_are_told_to_the_grammar_by_their_names() -> None:
+    tools = b'[{"type":"function","function":{"name":"get","parameters":{}}},{"type":"other"}]'
+    job = compiled(InferenceRequest(prompt="a", format=Format("json"), tools=tools))
+    assert job.grammar == (Format("json"), "a", False, ("get",))
+    with pytest.raises(InvalidRequest, match="tools cannot be read"):
+        compiled(InferenceRequest(prompt="a", format=Format("json"), tools=b"[1]"))
+
+
+def test_an_answer_without_a_format_is_free() -> None:
+    job = compiled(InferenceRequest(prompt="a"))
+    assert (job.grammar, job.splitter) == (None, None)
 
 
 def test_formats_are_refused_where_no_grammar_can_be_made() -> None:

@@ -1,11 +1,11 @@
 """Formats as the texts that the grammar library compiles. Pure functions of text.
 
-With thinking the whole answer is one grammar: free text up to the tag that ends the thoughts, then
-what was asked for.
+With thinking the whole answer is one grammar: a frame, which leaves the thoughts free, around what was asked for.
 """
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -22,34 +22,24 @@ WHITESPACE = r"( |\n{1,2}[ \t]{0,20})"
 ANY_OBJECT = '{"type":"object"}'
 SETTINGS = "x-guidance"
 
-_AFTER_THOUGHTS = r"/[ \t\r\n]{0,8}/"
 _SLASH = re.compile(r"(\\.)|/", re.DOTALL)
 
 
-Tag = tuple[str | int, ...]
-"""Text, and the numbers of control tokens, in order."""
+def grammar_text(wanted: Format, frame: Sequence[str] = ()) -> tuple[GrammarKind, str]:
+    """What to compile for a format. Raises ``InvalidGrammar`` for JSON that cannot be read.
 
-
-class Thoughts(msgspec.Struct, frozen=True):
-    """How the model writes what it thinks; ``is_open``: the prompt has begun it."""
-
-    start: Tag
-    end: Tag
-    is_open: bool
-
-
-def grammar_text(wanted: Format, thoughts: Thoughts | None = None) -> tuple[GrammarKind, str]:
-    """What to compile for a format. Raises ``InvalidGrammar`` for JSON that cannot be read."""
+    ``frame`` are Lark rules of everything around the answer, which they call ``answer``.
+    """
     kind, text = _plain(wanted)
-    return (kind, text) if thoughts is None else _behind(thoughts, kind, text)
+    return _framed(frame, kind, text) if frame else (kind, text)
 
 
 def _plain(wanted: Format) -> tuple[Literal["schema", "regex", "lark"], str]:
     match wanted.kind:
         case "json":
-            return "schema", _schema_text(ANY_OBJECT)
+            return "schema", schema_text(ANY_OBJECT)
         case "schema":
-            return "schema", _schema_text(wanted.text)
+            return "schema", schema_text(wanted.text)
         case "regex":
             return "regex", wanted.text
         case "choice":
@@ -76,30 +66,17 @@ def settle_schema(schema: Any) -> Any:
     return {SETTINGS: settings, **{key: value for key, value in schema.items() if key != SETTINGS}}
 
 
-def _schema_text(text: str) -> str:
+def schema_text(text: str) -> str:
+    """A settled schema as text. Raises ``InvalidGrammar`` for JSON that cannot be read."""
     return msgspec.json.encode(settle_schema(read_schema(text))).decode()
 
 
-def _behind(thoughts: Thoughts, kind: Literal["schema", "regex", "lark"], text: str) -> tuple[GrammarKind, str]:
-    before = "thoughts space" if thoughts.is_open else f"({_items(thoughts.start)} thoughts space)?"
-    answer = "@answer" if kind == "lark" else "answer"
-    lines = [f"start: {before} {answer}", *_until(thoughts.end), f"space: {_AFTER_THOUGHTS}"]
+def _framed(frame: Sequence[str], kind: Literal["schema", "regex", "lark"], text: str) -> tuple[GrammarKind, str]:
     if kind == "lark":
-        top = {"lark_grammar": "\n".join(lines)}
-        return "list", json.dumps({"grammars": [top, {"name": "answer", "lark_grammar": text}]})
+        top = {"lark_grammar": "\n".join([*frame, "answer: @asked"])}
+        return "list", json.dumps({"grammars": [top, {"name": "asked", "lark_grammar": text}]})
     body = f"%json {text}" if kind == "schema" else f"/{_in_slashes(text)}/"
-    return "lark", "\n".join([*lines, f"answer: {body}", ""])
-
-
-def _until(end: Tag) -> list[str]:
-    """Rules for free text up to the tag and with it."""
-    if isinstance(end[0], str):
-        return [f"free[suffix={json.dumps(end[0])}]: /(?s:.*)/", f"thoughts: free {_items(end[1:])}"]
-    return [f"thoughts: /(?s:.*)/ {_items(end)}"]
-
-
-def _items(tag: Tag) -> str:
-    return " ".join(json.dumps(item) if isinstance(item, str) else f"<[{item}]>" for item in tag)
+    return "lark", "\n".join([*frame, f"answer: {body}", ""])
 
 
 def _in_slashes(regex: str) -> str:

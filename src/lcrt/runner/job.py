@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from lcrt.chat.parsers.split import Splitter
 from lcrt.core.event import Usage
 from lcrt.core.options import Sampling
 from lcrt.core.question import Question, Reply
@@ -12,12 +13,20 @@ from lcrt.core.question import Question, Reply
 FinishKind = Literal["stop", "length", "cancel", "error"]
 
 
+class Bound(msgspec.Struct, frozen=True):
+    """What binds one answer: the grammar's state, and what tells the answer from the thoughts in front of it."""
+
+    grammar: object
+    splitter: Splitter | None = None
+
+
 class Job(msgspec.Struct, frozen=True):
     """Everything decided: the prompt's tokens, limits, sampling with a seed, stop strings.
 
     ``prompt`` is the prompt before it was cut, for requests that want their context back.
-    ``grammar`` is the state of what the answer may say; the engine takes it over. ``adapters`` are loaded ones with
-    their scales, None: the model's own.
+    ``grammar`` is the state of what the answer may say; the engine takes it over. With a ``splitter`` thoughts come
+    before the answer; it sees control tokens as they are written. ``adapters`` are loaded ones with their scales,
+    None: the model's own.
     """
 
     tokens: Sequence[int]
@@ -31,6 +40,7 @@ class Job(msgspec.Struct, frozen=True):
     ignore_eog: bool = False
     prompt: Sequence[int] | None = None
     grammar: object = None
+    splitter: Splitter | None = None
     adapters: Sequence[tuple[object, float]] | None = None
 
 

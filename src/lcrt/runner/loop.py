@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from lcrt.chat.parsers.split import Parts
 from lcrt.core.event import Event, Failure, Finish, Rendered, Start, Text, TokenLogprob, Usage
 from lcrt.errors import LcrtError
 from lcrt.runner.failure import failure_of
@@ -205,10 +206,11 @@ class RunnerLoop:
             logprobs = self._logprobs.groups(step.logprobs, running.n_top)
         if running.tokens is not None:
             running.tokens.extend(step.tokens)
+        parts = _parts(running, step)
         if step.finish is not None:
-            self._end(step.id, _finish(running, step, tuple(logprobs)))
-        elif step.text or logprobs:
-            self._items.append((step.id, Text(step.text, len(step.tokens), tuple(logprobs))))
+            self._end(step.id, _finish(running, step, parts, tuple(logprobs)))
+        elif parts.text or parts.thinking or logprobs:
+            self._items.append((step.id, Text(parts.text, len(step.tokens), tuple(logprobs), parts.thinking)))
         elif step.usage is not None:
             self._items.append((step.id, Start(step.usage)))
 
@@ -250,15 +252,28 @@ class RunnerLoop:
                 self._selector.unregister(self._engine)
 
 
-def _finish(running: Running, step: Step, logprobs: tuple[TokenLogprob, ...]) -> Finish:
+def _parts(running: Running, step: Step) -> Parts:
+    """What became visible, thoughts apart."""
+    splitter = running.job.splitter if running.job is not None else None
+    if splitter is None:
+        return Parts(step.text)
+    parts = splitter.feed(step.text)
+    if step.finish is None:
+        return parts
+    rest = splitter.end()
+    return Parts(parts.text + rest.text, parts.thinking + rest.thinking)
+
+
+def _finish(running: Running, step: Step, parts: Parts, logprobs: tuple[TokenLogprob, ...]) -> Finish:
     context: tuple[int, ...] | None = None
     if running.tokens is not None and running.job is not None and running.job.prompt is not None:
         context = (*map(int, running.job.prompt), *running.tokens)
     return Finish(
         step.finish or "stop",
         step.usage or Usage(),
-        text=step.text,
+        text=parts.text,
         logprobs=logprobs,
+        thinking=parts.thinking,
         context=context,
         error=Failure("DecodeError", step.error) if step.error else None,
     )

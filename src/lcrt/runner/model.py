@@ -54,6 +54,7 @@ class NativeEngine:
                 shift=job.shift,
                 n_logprobs=job.n_logprobs,
                 ignore_eog=job.ignore_eog,
+                special=job.splitter is not None,
                 stops=job.stops,
                 grammar=cast("Grammar | None", job.grammar),
                 adapters=cast("Sequence[tuple[Adapter, float]] | None", job.adapters),

@@ -19,7 +19,7 @@ from lcrt.core.message import Message
 from lcrt.core.options import Options, Sampling
 from lcrt.core.request import InferenceRequest
 from lcrt.errors import InvalidRequest, NotSupported
-from lcrt.runner.job import Job, Vocab
+from lcrt.runner.job import Bound, Job, Vocab
 
 TOO_LONG_TEXT = (
     "the prompt is longer than the context length currently available to the model; shorten the prompt, "
@@ -36,8 +36,8 @@ SEED_MASK = (1 << 64) - 1
 class Compiler(Protocol):
     """Makes grammars of formats. Any thread."""
 
-    def compile(self, wanted: Format, prompt: Prompt, *, think: bool) -> object:
-        """A grammar for one answer to this prompt. Raises ``InvalidGrammar``."""
+    def compile(self, wanted: Format, prompt: Prompt, *, think: bool, tools: Sequence[str]) -> Bound:
+        """What binds one answer to this prompt; ``tools`` may be called instead. Raises ``InvalidGrammar``."""
 
 
 class AdapterSource(Protocol):
@@ -45,6 +45,14 @@ class AdapterSource(Protocol):
 
     def take(self, wanted: Sequence[tuple[str, float]]) -> Sequence[tuple[object, float]]:
         """The adapters of these files, with their scales. Raises ``InvalidRequest`` when one does not fit."""
+
+
+class _Function(msgspec.Struct):
+    name: str
+
+
+class _Tool(msgspec.Struct):
+    function: _Function | None = None
 
 
 class Pipeline:
@@ -128,6 +136,7 @@ class Pipeline:
         if len(tokens) == 0:
             raise InvalidRequest("the prompt has no tokens")
         n_keep = options.num_keep + self._vocab.adds_bos if options.num_keep >= 0 else -1
+        bound = self._bound(request, prompt)
         return Job(
             tokens=self._shorten(request, tokens, n_keep),
             max_tokens=_max_tokens(options, self._n_ctx),
@@ -139,14 +148,16 @@ class Pipeline:
             n_logprobs=request.n_logprobs,
             ignore_eog=options.ignore_eos,
             prompt=tokens if request.want_context else None,
-            grammar=self._grammar(request, prompt),
+            grammar=bound.grammar,
+            splitter=bound.splitter,
             adapters=self._take_adapters(request),
         )
 
-    def _grammar(self, request: InferenceRequest, prompt: Prompt) -> object:
+    def _bound(self, request: InferenceRequest, prompt: Prompt) -> Bound:
         if request.format is None or self._grammars is None:
-            return None
-        return self._grammars.compile(request.format, prompt, think=bool(request.think))
+            return Bound(None)
+        tools = _tool_names(request.tools)
+        return self._grammars.compile(request.format, prompt, think=bool(request.think), tools=tools)
 
     def _take_adapters(self, request: InferenceRequest) -> Sequence[tuple[object, float]] | None:
         if request.adapters is None or self._adapters is None:
@@ -166,6 +177,15 @@ class Pipeline:
             raise InvalidRequest(TOO_LONG_TEXT)
         front, back = cut(tokens, self._n_ctx, n_keep)
         return array("i", chain(front, back))
+
+
+def _tool_names(tools: bytes | None) -> list[str]:
+    """The names of the functions among the tools. Raises ``InvalidRequest`` for what is no list of tools."""
+    try:
+        given = msgspec.json.decode(tools or b"[]", type=list[_Tool])
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(f"the tools cannot be read: {error}") from error
+    return [tool.function.name for tool in given if tool.function is not None]
 
 
 def _max_tokens(options: Options, n_ctx: int) -> int:
