@@ -3,6 +3,7 @@
 #include "rig.h"
 
 #include <sched.h>
+#include <time.h>
 
 #include "lcrt/logits.h"
 
@@ -261,6 +262,41 @@ static void the_mask_is_computed_while_the_model_computes(void) {
     rig_end(rig);
 }
 
+/* Each mask waits for one of another row, but not for ever: were they computed one after the
+ * other, none would meet one. */
+static atomic_int n_now, n_most;
+
+static void on_mask_meet(void *data) {
+    (void)data;
+    int n = atomic_fetch_add(&n_now, 1) + 1;
+    for (int i = 0; i < 200 && atomic_load(&n_most) < 2; i++) {
+        if (n > 1 || atomic_load(&n_now) > 1) {
+            atomic_store(&n_most, 2);
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    atomic_fetch_sub(&n_now, 1);
+}
+
+static void masks_of_several_rows_are_computed_at_the_same_time(void) {
+    uint64_t places[16];
+    lcrt_fake_grammar_params params = grammar_of("........", places);
+    params.on_mask = on_mask_meet;
+    atomic_store(&n_now, 0);
+    atomic_store(&n_most, 0);
+    lcrt_rig *rig = rig_new();
+    rig_open(rig);
+    for (uint64_t id = 1; id <= 2; id++) {
+        lcrt_job job = job_under(id, &params);
+        REQUIRE(rig_submit_job(rig, &job, "a") == LCRT_OK);
+    }
+    rig_run(rig);
+    CHECK_INT(atomic_load(&n_most), 2);
+    rig_check(rig, 1, "bcdefghi", LCRT_FINISH_STOP);
+    rig_check(rig, 2, "bcdefghi", LCRT_FINISH_STOP);
+    rig_end(rig);
+}
+
 static void a_preempted_job_goes_on_where_its_grammar_was(void) {
     uint64_t places[16];
     lcrt_fake_grammar_params params = grammar_of("?......?", places);
@@ -293,6 +329,7 @@ int main(void) {
     RUN(grammars_of_jobs_that_never_ran_are_freed);
     RUN(streams_with_forced_letters_do_not_take_turns);
     RUN(the_mask_is_computed_while_the_model_computes);
+    RUN(masks_of_several_rows_are_computed_at_the_same_time);
     RUN(a_preempted_job_goes_on_where_its_grammar_was);
     return test_end();
 }
