@@ -1,4 +1,5 @@
 import contextlib
+import os
 import random
 import resource
 import subprocess
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcrt.errors import ModelFormatError
-from lcrt.gguf import check, keys
+from lcrt.gguf import keys
 from lcrt.gguf.check import check_file, check_header
 from lcrt.gguf.join import is_shard
 from lcrt.gguf.keys import FileKind
@@ -18,9 +19,20 @@ from lcrt.gguf.reader import read_header
 from lcrt.gguf.types import ValueType
 from lcrt.gguf.writer import Plain, Source, Tensor, Typed, encode_gguf, write_gguf
 from lcrt.modelfile.describe import gguf_facts
+from lcrt.task import child
 from tests.gguf.files import METADATA, TENSORS, tiny
 
 ALLOWED_KB = 64 << 10
+
+
+def check(path: Path) -> None:
+    """Check to the end."""
+    for _ in check_file(path):
+        pass
+
+
+def children() -> list[str]:
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
 
 
 def header_of(metadata: dict[str, Plain], *tensors: Tensor | Source) -> bytes:
@@ -36,20 +48,36 @@ def refused(tmp_path: Path, data: bytes) -> str:
 
 
 def test_a_good_file_passes_in_a_process_of_its_own(tmp_path: Path) -> None:
-    check_file(tiny(tmp_path / "m.gguf"))
+    check(tiny(tmp_path / "m.gguf"))
 
 
 def test_what_is_wrong_comes_back_from_that_process(tmp_path: Path) -> None:
     path = tiny(tmp_path / "m.gguf")
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(ModelFormatError, match=r"`m.gguf` is damaged: tensor output_norm.weight lies beyond its end"):
-        check_file(path)
+        check(path)
 
 
 def test_a_process_that_ends_in_another_way_is_an_error_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "sys", type("Sys", (), {"executable": "/bin/false"}))
+    monkeypatch.setattr(child.sys, "executable", "/bin/false")
     with pytest.raises(ModelFormatError, match="could not be checked"):
-        check_file(tiny(tmp_path / "m.gguf"))
+        check(tiny(tmp_path / "m.gguf"))
+
+
+def test_a_process_that_cannot_be_had_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child.sys, "executable", str(tmp_path / "nothing"))
+    with pytest.raises(OSError, match="No such file"):
+        check(tiny(tmp_path / "m.gguf"))
+
+
+def test_a_check_that_is_not_wanted_any_more_ends(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    os.mkfifo(path)  # nobody writes: whoever opens it waits
+    checking = check_file(path)
+    next(checking)
+    (pid,) = children()
+    checking.close()
+    assert pid not in children()
 
 
 def test_the_process_can_neither_write_nor_take_much(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Small models in a store, made the way a client makes them."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 
@@ -52,7 +53,8 @@ def upload_gguf(store: Store, metadata: Mapping[str, Plain] | None = None, tenso
 
 
 def run(store: Store, request: CreateRequest) -> list[Progress]:
-    return list(create(store, request))
+    """Make a model; what is told again because nothing new can be told counts once."""
+    return [step for step, _ in itertools.groupby(create(store, request))]
 
 
 def make(store: Store, name: str, metadata: Mapping[str, Plain] | None = None) -> str:
@@ -70,7 +72,7 @@ def outcome(store: Store, request: CreateRequest) -> tuple[list[str], LcrtError 
     """The statuses up to the end or the error."""
     seen: list[str] = []
     try:
-        seen.extend(step.status for step in create(store, request))
+        seen.extend(step.status for step, _ in itertools.groupby(create(store, request)))
     except LcrtError as error:
         return seen, error
     return seen, None

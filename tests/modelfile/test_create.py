@@ -177,12 +177,49 @@ def test_a_bad_name_is_refused_before_anything(name: str) -> None:
         check_request(CreateRequest(name))
 
 
-@pytest.mark.parametrize("path", ["../m.gguf", "/m.gguf", "a//b", "a/./b", ""])
+@pytest.mark.parametrize("path", ["../m.gguf", "/m.gguf", "a//b", "a/./b", "", ".", "..", "a/"])
 def test_file_names_stay_inside(path: str) -> None:
     with pytest.raises(InvalidRequest, match="file path must be relative"):
         check_request(CreateRequest("m", files={path: NO_BLOB}))
     with pytest.raises(InvalidRequest, match="file path must be relative"):
         check_request(CreateRequest("m", from_="x", adapters={path: NO_BLOB}))
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["a", "a/b"], "file path `a` is a folder of other files too"),
+        (["b/c/d.json", "b/c"], "file path `b/c` is a folder of other files too"),
+        (["x" * 300], "is too long"),
+        (["é" * 128], "is too long"),
+        (["/".join(["x" * 200] * 6)], "is too long"),
+        (["a\0b"], "has control characters"),
+        (["a\nb"], "has control characters"),
+        (["a\ud800"], "is no text"),
+    ],
+)
+def test_file_names_that_no_folder_can_have_are_refused_before_anything(names: list[str], text: str) -> None:
+    files = dict.fromkeys(names, NO_BLOB)
+    for request in (
+        CreateRequest("m", files=files),
+        CreateRequest("m", from_="x", adapters=files),
+        CreateRequest("m", from_="x", draft_files=files),
+    ):
+        with pytest.raises(InvalidRequest, match=text):
+            check_request(request)
+
+
+@pytest.mark.parametrize(
+    "names", [["a", "b/a", "a.b"], ["é" * 127], ["model-00001.safetensors", "1_Pooling/config.json"]]
+)
+def test_any_other_name_will_do(names: list[str]) -> None:
+    check_request(CreateRequest("m", files=dict.fromkeys(names, NO_BLOB)))
+
+
+def test_a_matrix_without_a_type_is_refused_before_anything() -> None:
+    with pytest.raises(InvalidRequest, match="only of use where weights are quantized") as refused:
+        check_request(CreateRequest("m", from_="x", imatrix=NO_BLOB))
+    assert "--quantize" in (refused.value.hint or "")
 
 
 def test_an_empty_digest_is_refused_before_anything() -> None:

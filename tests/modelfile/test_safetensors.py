@@ -58,10 +58,17 @@ def test_a_folder_becomes_a_model(store: Store, folder: Path) -> None:
 def test_it_is_quantized_on_the_way_and_nothing_between_stays(store: Store, folder: Path) -> None:
     request = asked(store, "FROM ./model", folder, quantize="q8_0")
     before = {path.name for path in store.blobs.directory.iterdir()}
-    run(store, request)
+    progress = run(store, request)
     manifest = store.get(named("m"))
     (layer,) = manifest.of_type(layers.MODEL)
     assert keys.quantization(read_header(store.blobs.path(layer.digest))) == "Q8_0"
+    assert list(dict.fromkeys(statuses(progress)))[:4] == [
+        "converting model",
+        "quantizing F16 model to Q8_0",
+        "hashing model",
+        "verifying conversion",
+    ]
+    assert remains(store) == []
     after = {path.name for path in store.blobs.directory.iterdir()}
     assert after - before == {digest.replace(":", "-") for digest in manifest.digests}
 
@@ -90,6 +97,18 @@ def test_a_conversion_that_is_given_up_leaves_nothing(store: Store, folder: Path
     next(steps)
     assert remains(store) != []
     steps.close()
+    assert remains(store) == []
+
+
+def test_what_is_converted_to_be_quantized_is_no_blob_and_goes_when_it_is_given_up(store: Store, folder: Path) -> None:
+    steps = create(store, asked(store, "FROM ./model", folder, quantize="q8_0"))
+    before = {path.name for path in store.blobs.directory.iterdir()}
+    while not next(steps).status.startswith("quantizing"):
+        pass
+    between = {path.name for path in store.blobs.directory.iterdir()} - before
+    assert [name[:5] for name in sorted(between)] == [".new-", ".new-"]
+    steps.close()
+    assert {path.name for path in store.blobs.directory.iterdir()} == before
     assert remains(store) == []
 
 

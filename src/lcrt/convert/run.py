@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from lcrt.store.failure import store_error
 from lcrt.task import child
-from lcrt.task.progress import NO_DIGEST, Progress
+from lcrt.task.progress import Progress
 
 STATUS = "converting model"
 FILE_TYPES = ("F32", "F16", "BF16")
@@ -68,8 +69,10 @@ def _listen(module: str, task: object, status: str, output: Path) -> Generator[P
         yield Progress(status)
         with contextlib.closing(child.run(module, task, "converting")) as heard:
             for said in heard:
-                yield Progress(said.note) if said.note else Progress(status, NO_DIGEST, said.total, said.completed)
+                yield child.progress(status, said)
         done = True
+    except OSError as error:
+        raise store_error("converting failed", error) from error
     finally:
         if not done:
             output.unlink(missing_ok=True)

@@ -1,40 +1,50 @@
 """A GGUF file is checked before anything else reads it, in a process that can do no harm.
 
 The reader bounds every count by what is left of the file; here are the rules that span the whole
-header, and the process: it may take little memory and time and cannot write.
+header, and the process (``python -m lcrt.gguf.check TASK``): it may take little memory and time and cannot write.
 """
 
-import json
+import contextlib
 import resource
-import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
-from lcrt.errors import LcrtError, ModelFormatError
+import msgspec
+
+from lcrt.errors import EngineError, ModelFormatError
 from lcrt.gguf.reader import DEFAULT_ALIGNMENT, Header, TensorInfo, read_header
+from lcrt.task import child
 
 _MAX_MEMORY = 1 << 30
 _MAX_SECONDS = 60
 _MAX_FILES = 16
 _MAX_ELEMENTS = 2**63 - 1
 _TEXT_KEYS = ("general.architecture", "general.name", "general.type", "tokenizer.ggml.model", "tokenizer.chat_template")
-_FAILED = 3
+_MODULE = "lcrt.gguf.check"
 
 
-def check_file(path: Path) -> None:
-    """Check a file in a process of its own; ModelFormatError says what is wrong with it."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "lcrt.gguf.check", str(path)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode == 0:
-        return
-    if done.returncode != _FAILED:
-        raise ModelFormatError(f"`{path.name}` could not be checked: its header takes too much memory or time to read")
-    answer = json.loads(done.stdout)
-    raise ModelFormatError(answer["message"], answer["hint"])
+class Task(msgspec.Struct, frozen=True):
+    """What the process is to do."""
+
+    path: str
+
+
+def check_file(path: Path) -> Generator[None, None, None]:
+    """Check a file in a process of its own, which ends when the generator is closed; it yields until that is done.
+
+    ModelFormatError says what is wrong with the file, OSError why no process could be had.
+    """
+    try:
+        with contextlib.closing(child.run(_MODULE, Task(str(path)), "checking")) as checking:
+            for _ in checking:
+                yield
+    except ModelFormatError:
+        raise
+    except EngineError as error:
+        raise ModelFormatError(
+            f"`{path.name}` could not be checked: its header takes too much memory or time to read", error.hint
+        ) from error
 
 
 def check_header(header: Header) -> None:
@@ -89,16 +99,10 @@ def _confine() -> None:
         resource.setrlimit(what, (wanted, wanted))
 
 
-def main(args: list[str]) -> int:
-    """Check one file and answer in JSON when it is not good."""
+def _work(task: Task) -> None:
     _confine()
-    try:
-        check_header(read_header(Path(args[1])))
-    except LcrtError as error:
-        sys.stdout.write(json.dumps({"message": error.message, "hint": error.hint}))
-        return _FAILED
-    return 0
+    check_header(read_header(Path(task.path)))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(child.serve(_work, Task))

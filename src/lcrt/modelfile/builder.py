@@ -32,12 +32,16 @@ Steps = Generator[Progress, None, None]
 class Builder:
     """Layers and config of the model being made."""
 
-    def __init__(self, store: Store, layer_list: LayerList, target: str = "") -> None:
+    def __init__(self, store: Store, layer_list: LayerList, target: str = "", draft_target: str = "") -> None:
         self.list = layer_list
         self._store = store
         self._config = ModelConfig()
-        self._weights = Weights(store, layer_list, target)
+        self._weights = Weights(store, layer_list, {layers.MODEL: target, layers.DRAFT: draft_target})
         self._target = target
+
+    def close(self) -> None:
+        """Remove what was made on the way; what is in place stays for whoever holds it."""
+        self._weights.close()
 
     def take_model(self, text: str, pull: Pull | None) -> Steps:
         """Start from another model: all its layers and its config."""
@@ -53,12 +57,11 @@ class Builder:
             yield Progress("pulling manifest")
         if base is None:
             raise StoreError("pull model manifest: file does not exist")
-        for layer in base.layers:
-            self.list.reuse(layer.media_type, layer.digest, layer.size, base.name.short, layer.name)
+        entries = [self.list.reuse(msgspec.structs.replace(layer, from_=base.name.short)) for layer in base.layers]
         if base.config:
             self._config = _parse_config(self._store.blobs.read(base.config.digest))
         if (self._config.model_format or "gguf") == "gguf":
-            self._weights.inherit(base)
+            self._weights.inherit(entries)
 
     def take_files(self, files: Mapping[str, str]) -> Steps:
         """Start from files; there must be a model among them."""
@@ -74,15 +77,14 @@ class Builder:
                 raise InvalidRequest("only one adapter is currently supported")
             yield from self._weights.take(adapters, layers.ADAPTER)
 
-    def take_draft(self, files: Mapping[str, str], target: str) -> Steps:
+    def take_draft(self, files: Mapping[str, str]) -> Steps:
         """Put another model beside the first, that guesses what it will say."""
         if not files:
             return
         self.list.drop(layers.DRAFT)
         self._weights.drop(layers.DRAFT)
         yield from self._weights.take(files, layers.DRAFT)
-        if target:
-            yield from self._weights.quantize(layers.DRAFT, target)
+        yield from self._weights.quantize(layers.DRAFT)
         header = self._weights.of_type(layers.DRAFT)[-1]
         facts = {"model_format": "gguf", "architecture": keys.architecture(header)}
         self._config = msgspec.structs.replace(self._config, draft=msgspec.Raw(msgspec.json.encode(facts)))
@@ -92,7 +94,7 @@ class Builder:
         if self._target:
             if not self._weights.of_type(layers.MODEL):
                 raise StoreError(quantize.ONLY_FROM)
-            yield from self._weights.quantize(layers.MODEL, self._target, importance)
+            yield from self._weights.quantize(layers.MODEL, importance)
             self._config = msgspec.structs.replace(self._config, file_type=self._target)
 
     def finish_files(self) -> Steps:

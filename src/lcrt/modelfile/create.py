@@ -6,12 +6,14 @@ before the manifest is written, and no lock is held between two steps of the gen
 generator that is given up: until then it keeps its blobs from being deleted.
 """
 
+import contextlib
 from collections.abc import Generator
 
 from lcrt.core.name import ModelName, ModelRef
 from lcrt.core.request import CreateRequest
 from lcrt.errors import InvalidRequest
 from lcrt.modelfile.builder import Builder, Pull
+from lcrt.modelfile.filenames import check_files
 from lcrt.modelfile.layerlist import LayerList
 from lcrt.modelfile.parameters import check_parameters
 from lcrt.modelfile.quantize import target_type
@@ -28,13 +30,13 @@ def check_request(request: CreateRequest) -> ModelName:
     except ValueError as error:
         raise InvalidRequest("invalid model name") from error
     for files in (request.files, request.adapters, request.draft_files):
-        for path, digest in (files or {}).items():
-            if path != "." and any(part in ("", ".", "..") for part in path.split("/")):
-                raise InvalidRequest("file path must be relative")
-            if not digest:
-                raise InvalidRequest("invalid digest format")
+        check_files(files or {})
     if request.draft_quantize and not request.draft_files:
         raise InvalidRequest("--draft-quantize requires a DRAFT model")
+    if request.imatrix and not request.quantize:
+        raise InvalidRequest(
+            "an importance matrix is only of use where weights are quantized", "say to which type: --quantize Q4_K_M"
+        )
     check_parameters(request.parameters)
     return name
 
@@ -48,8 +50,10 @@ def create(
     """
     name = check_request(request)
     target, draft_target = target_type(request.quantize), target_type(request.draft_quantize)
-    with store.hold() as hold:
-        builder = Builder(store, LayerList(store, hold), target)
+    with (
+        store.hold() as hold,
+        contextlib.closing(Builder(store, LayerList(store, hold), target, draft_target)) as builder,
+    ):
         if request.from_:
             yield from builder.take_model(request.from_, pull)
         elif request.files is not None:
@@ -57,7 +61,7 @@ def create(
         else:
             raise InvalidRequest("neither 'from' or 'files' was specified")
         yield from builder.take_adapters(request.adapters or {})
-        yield from builder.take_draft(request.draft_files or {}, draft_target)
+        yield from builder.take_draft(request.draft_files or {})
         yield from builder.quantize(request.imatrix)
         if not request.from_:
             yield from builder.finish_files()
@@ -65,7 +69,7 @@ def create(
         for status in builder.list.statuses:
             yield Progress(status)
         yield Progress("writing manifest")
-        found = tuple(layer for layer in builder.list.layers if layer.digest)
+        found = builder.list.layers
         store.publish(name, builder.config_blob(), found, keep_old=keep_old)
         hold.made.difference_update(layer.digest for layer in found)
     yield Progress("success")

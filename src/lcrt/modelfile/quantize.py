@@ -9,8 +9,9 @@ from lcrt.errors import StoreError
 from lcrt.gguf import keys
 from lcrt.gguf.reader import Header
 from lcrt.gguf.types import FILE_TYPES, TENSOR_TYPES
+from lcrt.store.failure import store_error
 from lcrt.task import child
-from lcrt.task.progress import NO_DIGEST, Progress
+from lcrt.task.progress import Progress
 
 ONLY_FROM = "quantization is only supported for F16, BF16 and F32 models"
 _MODULE = "lcrt.modelfile.quantize_child"
@@ -62,8 +63,8 @@ def quantize(header: Header, output: Path, target: str, importance: Path | None)
     """Write a model in the type wanted; closing the generator ends the process that does it."""
     status = f"quantizing {keys.quantization(header)} model to {target}"
     task = Task(str(header.path), str(output), _NUMBERS[target], str(importance or ""))
-    for said in child.run(_MODULE, task, "quantizing"):
-        if said.note:
-            yield Progress(said.note)
-        else:
-            yield Progress(status, NO_DIGEST, said.total, said.completed)
+    try:
+        for said in child.run(_MODULE, task, "quantizing"):
+            yield child.progress(status, said)
+    except OSError as error:
+        raise store_error("quantizing failed", error) from error

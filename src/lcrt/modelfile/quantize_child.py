@@ -1,8 +1,8 @@
 """The process that quantizes: ``python -m lcrt.modelfile.quantize_child TASK``."""
 
 import logging
+import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _STEP = re.compile(r"\[ *\d+/ *\d+\] +(\S+) +- ")
 _FALLBACK = re.compile(r"(\d+) of (\d+) tensor\(s\) required fallback")
 _FAILURE = re.compile(r"failed to quantize: (.+)")
-_NO_ROOM = 1 << 20
+_TRIED = bytes(1 << 20)
 
 
 class _Ear:
@@ -74,13 +74,9 @@ def _importance(task: Task) -> "dict[str, NDArray[np.float32]] | None":
 
 
 def _explained(failure: str, target: Path) -> StoreError:
-    """Say what to do about a failure."""
+    """Say what to do about a failure. OSError when it comes of the disk and can be had again."""
     if "iostream" in failure:
-        full = shutil.disk_usage(target.parent).free < _NO_ROOM
-        return StoreError(
-            f"cannot write the quantized model: {'No space left on device' if full else 'the disk refuses it'}",
-            "make room on that disk, or let LCRT_MODELS name a folder on another one",
-        )
+        _write_on(target)
     if "requires an imatrix" in failure:
         return StoreError(
             "this type of weights needs an importance matrix",
@@ -89,6 +85,14 @@ def _explained(failure: str, target: Path) -> StoreError:
     if "importance matrix" in failure:
         return StoreError(f"the importance matrix does not fit the model: {failure}", "make one of this very model")
     return StoreError(f"quantizing failed: {failure}")
+
+
+def _write_on(target: Path) -> None:
+    """Write where llama.cpp could not, whose messages do not tell why: the system does."""
+    with target.open("ab") as file:
+        file.write(_TRIED)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """A long step in a process of its own: JSON in, lines of JSON out, ended when nobody wants its result.
 
 The child gets its task as its last argument. It ends by itself when its stdin closes, which happens
-when the parent dies, however that comes about. While it says nothing, its last words are repeated
-to whoever waits, so that a step that is not wanted any more ends soon.
+when the parent dies, however that comes about. While it says nothing, its last numbers are repeated
+to whoever waits, zeros before the first ones, so that a step that is not wanted any more ends soon.
 """
 
 import contextlib
+import errno
 import os
 import select
 import subprocess
@@ -17,18 +18,32 @@ from typing import IO, Any
 
 import msgspec
 
-from lcrt.errors import EngineError, InvalidRequest, LcrtError, OutOfMemory, StoreError, UnsupportedModel
+from lcrt.errors import (
+    EngineError,
+    InvalidRequest,
+    LcrtError,
+    ModelFormatError,
+    OutOfMemory,
+    StoreError,
+    UnsupportedModel,
+)
+from lcrt.task.progress import NO_DIGEST, Progress
 
 _KINDS: dict[str, type[LcrtError]] = {
-    kind.__name__: kind for kind in (EngineError, InvalidRequest, LcrtError, OutOfMemory, StoreError, UnsupportedModel)
+    kind.__name__: kind
+    for kind in (EngineError, InvalidRequest, LcrtError, ModelFormatError, OutOfMemory, StoreError, UnsupportedModel)
 }
+_MEMORY = "unload models with `lcrt stop`, end other programs, or see `ulimit -v`"
 _WORDS_MAX = 1000
 _READ_MAX = 1 << 16
 _REPEAT_MS = 250
 
 
 class Said(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of a child: how far it is, something to be told, or what went wrong."""
+    """One line of a child: how far it is, something to be told, or what went wrong.
+
+    ``kind`` names the error's class; one of the operating system has its number in ``errno``.
+    """
 
     completed: int = 0
     total: int = 0
@@ -36,12 +51,14 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
     hint: str | None = None
     kind: str = ""
+    errno: int = 0
 
 
 def run(module: str, task: object, name: str) -> Generator[Said, None, None]:
-    """Run a child and pass on what it says. Its error is raised; closing the generator ends the child.
+    """Run a child and pass on what it says. Closing the generator, which yields often, ends the child.
 
-    ``name`` is what people call the step, as in ``quantizing``.
+    ``name`` is what people call the step, as in ``quantizing``. The child's error is raised: an OSError as one, for
+    the caller to say what could not be done, also when the child cannot be started; out of memory as OutOfMemory.
     """
     command = [sys.executable, "-P", "-m", module, msgspec.json.encode(task).decode()]
     with tempfile.TemporaryFile() as log:
@@ -49,7 +66,7 @@ def run(module: str, task: object, name: str) -> Generator[Said, None, None]:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
         )
         try:
-            yield from _listen(process.stdout)
+            yield from _listen(process.stdout, name)
             status = process.wait()
             if status != 0:
                 log.seek(0)
@@ -62,19 +79,34 @@ def run(module: str, task: object, name: str) -> Generator[Said, None, None]:
                     pipe.close()
 
 
-def _listen(pipe: IO[bytes] | None) -> Iterator[Said]:
+def _listen(pipe: IO[bytes] | None, name: str) -> Iterator[Said]:
     """Hear everything until the end; its last numbers again while there is nothing new."""
     decoder = msgspec.json.Decoder(Said)
     last = Said()
     for line in _lines(pipe):
         if line:
             said = decoder.decode(line)
-            if said.error:
-                raise _KINDS.get(said.kind, EngineError)(said.error, said.hint)
+            if said.kind:
+                raise _error(said, name)
             last = last if said.note else said
             yield said
-        elif last.total:
+        else:
             yield last
+
+
+def _error(said: Said, name: str) -> Exception:
+    if said.errno:
+        return OSError(said.errno, said.error)
+    if said.kind == MemoryError.__name__:
+        return OutOfMemory(f"{name} failed: there is not enough memory for it", _MEMORY)
+    return _KINDS.get(said.kind, EngineError)(said.error, said.hint)
+
+
+def progress(status: str, said: Said) -> Progress:
+    """Tell what a child said while it does what ``status`` names: a note as it is, else how far it is."""
+    if said.note:
+        return Progress(said.note)
+    return Progress(status, NO_DIGEST, said.total, said.completed) if said.total else Progress(status)
 
 
 def _lines(pipe: IO[bytes] | None) -> Iterator[bytes]:
@@ -112,9 +144,9 @@ def serve(work: Callable[[Any], None], task: type[Any]) -> int:
         kind = next((k.__name__ for k in type(error).__mro__ if k.__name__ in _KINDS), "LcrtError")
         say(Said(error=error.message, hint=error.hint, kind=kind))
     except OSError as error:
-        say(Said(error=f"cannot write the model: {error.strerror}", kind="StoreError"))
+        say(Said(error=error.strerror or str(error), kind=OSError.__name__, errno=error.errno or errno.EIO))
     except MemoryError:
-        say(Said(error="not enough memory to write the model", kind="StoreError"))
+        say(Said(kind=MemoryError.__name__))
     return 0
 
 

@@ -7,7 +7,7 @@ An operation uses the store as the daemon and the command line do. A plan begins
 import hashlib
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -16,9 +16,9 @@ from lcrt.core.request import CreateRequest
 from lcrt.gguf.check import check_header
 from lcrt.gguf.reader import Header, read_header
 from lcrt.gguf.writer import Tensor, encode_gguf, write_gguf
-from lcrt.modelfile import quantize, room, weights
+from lcrt.modelfile import quantize, weights
 from lcrt.modelfile.create import create
-from lcrt.store import layers
+from lcrt.store import layers, room
 from lcrt.store.archive import export_model, import_archive
 from lcrt.store.failure import store_error
 from lcrt.store.layers import MANIFEST_TYPE, Layer
@@ -36,9 +36,10 @@ QUANTIZED = b"".join(encode_gguf(LLAMA | {"general.file_type": 7}, (TENSOR,)))
 NAMES = ("a", "b", "ns/c:q4", "host.io/ns/d")
 
 
-def check_here(path: Path) -> None:
+def check_here(path: Path) -> Generator[None, None, None]:
     """Check a file without a process of its own, which takes longer than all the rest and changes no store."""
     check_header(read_header(path))
+    yield
 
 
 def quantize_here(_header: Header, output: Path, _target: str, _importance: Path | None) -> Iterator[Progress]:
