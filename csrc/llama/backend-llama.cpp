@@ -86,6 +86,9 @@ lcrt_status decode(void *self, const lcrt_row *rows, int32_t n_rows) {
         }
         switch (llama_decode(ctx->llama, batch)) {
         case 0:
+            if (ctx->heads != nullptr) {
+                ctx->heads->follow(batch);
+            }
             return LCRT_OK;
         case 1:
             ctx->n_rows = 0;
@@ -119,23 +122,31 @@ bool valid_seq(const context *ctx, int32_t seq) {
     return seq >= 0 && seq < ctx->info.n_seq_max;
 }
 
+lcrt_status trim_trunk(context *ctx, int32_t seq, int32_t p0, int32_t p1) {
+    const bool tail = p1 < 0;
+    if (tail && p0 > llama_memory_seq_pos_max(ctx->memory, seq)) {
+        return LCRT_OK;
+    }
+    if (p0 <= 0 && tail) {
+        return llama_memory_seq_rm(ctx->memory, seq, -1, -1) ? LCRT_OK : LCRT_ERR_BACKEND;
+    }
+    if (tail ? p0 < lcrt::trim_min(ctx, seq) : !ctx->info.can_trim) {
+        return LCRT_ERR_UNSUPPORTED;
+    }
+    return llama_memory_seq_rm(ctx->memory, seq, p0, p1) ? LCRT_OK : LCRT_ERR_UNSUPPORTED;
+}
+
 lcrt_status trim(void *self, int32_t seq, int32_t p0, int32_t p1) {
     context *ctx = of(self);
     return lcrt::guarded([&] {
         if (!valid_seq(ctx, seq)) {
             return LCRT_ERR_INVALID;
         }
-        const bool tail = p1 < 0;
-        if (tail && p0 > llama_memory_seq_pos_max(ctx->memory, seq)) {
-            return LCRT_OK;
+        const lcrt_status trimmed = trim_trunk(ctx, seq, p0, p1);
+        if (trimmed == LCRT_OK && ctx->heads != nullptr) {
+            ctx->heads->trim(seq, p0, p1);
         }
-        if (p0 <= 0 && tail) {
-            return llama_memory_seq_rm(ctx->memory, seq, -1, -1) ? LCRT_OK : LCRT_ERR_BACKEND;
-        }
-        if (tail ? p0 < lcrt::trim_min(self, seq) : !ctx->info.can_trim) {
-            return LCRT_ERR_UNSUPPORTED;
-        }
-        return llama_memory_seq_rm(ctx->memory, seq, p0, p1) ? LCRT_OK : LCRT_ERR_UNSUPPORTED;
+        return trimmed;
     });
 }
 
@@ -149,6 +160,9 @@ lcrt_status shift(void *self, int32_t seq, int32_t p0, int32_t p1, int32_t delta
             return LCRT_ERR_UNSUPPORTED;
         }
         llama_memory_seq_add(ctx->memory, seq, p0, p1, delta);
+        if (ctx->heads != nullptr) {
+            ctx->heads->shift(seq, p0, p1, delta);
+        }
         return LCRT_OK;
     });
 }
@@ -168,6 +182,19 @@ bool valid_pair(const context *ctx, int32_t src, int32_t dst) {
     return valid_seq(ctx, src) && valid_seq(ctx, dst) && src != dst;
 }
 
+/* The first n positions, which are not all unless whole. */
+lcrt_status share_trunk(context *ctx, int32_t src, int32_t dst, int32_t n, bool whole) {
+    if (!whole && n < lcrt::trim_min(ctx, src)) {
+        return LCRT_ERR_UNSUPPORTED;
+    }
+    if (ctx->info.unified) {
+        llama_memory_seq_cp(ctx->memory, src, dst, whole ? -1 : 0, whole ? -1 : n);
+        return LCRT_OK;
+    }
+    const lcrt_status copied = copy_state(ctx, src, dst);
+    return copied != LCRT_OK || whole ? copied : trim_trunk(ctx, dst, n, -1);
+}
+
 lcrt_status share(void *self, int32_t src, int32_t dst, int32_t n) {
     context *ctx = of(self);
     return lcrt::guarded([&] {
@@ -179,15 +206,11 @@ lcrt_status share(void *self, int32_t src, int32_t dst, int32_t n) {
         if (n == 0 || last < 0) {
             return LCRT_OK;
         }
-        if (!whole && n < lcrt::trim_min(self, src)) {
-            return LCRT_ERR_UNSUPPORTED;
+        const lcrt_status shared = share_trunk(ctx, src, dst, n, whole);
+        if (shared == LCRT_OK && ctx->heads != nullptr) {
+            ctx->heads->share(src, dst, n, whole);
         }
-        if (ctx->info.unified) {
-            llama_memory_seq_cp(ctx->memory, src, dst, whole ? -1 : 0, whole ? -1 : n);
-            return LCRT_OK;
-        }
-        const lcrt_status copied = copy_state(ctx, src, dst);
-        return copied != LCRT_OK || whole ? copied : trim(self, dst, n, -1);
+        return shared;
     });
 }
 
@@ -208,7 +231,23 @@ lcrt_status move(void *self, int32_t src, int32_t dst) {
                 return copied;
             }
         }
+        if (ctx->heads != nullptr) {
+            ctx->heads->move(src, dst);
+        }
         return llama_memory_seq_rm(ctx->memory, src, -1, -1) ? LCRT_OK : LCRT_ERR_BACKEND;
+    });
+}
+
+lcrt_status guess(void *self, lcrt_ahead *aheads, int32_t n_aheads) {
+    context *ctx = of(self);
+    return lcrt::guarded([&] {
+        for (int32_t i = 0; i < n_aheads; i++) {
+            if (ctx->heads == nullptr || !valid_seq(ctx, aheads[i].seq) || aheads[i].token < 0 ||
+                aheads[i].token >= ctx->info.n_vocab) {
+                return LCRT_ERR_INVALID;
+            }
+        }
+        return ctx->heads->guess(aheads, n_aheads);
     });
 }
 
@@ -235,8 +274,8 @@ void free_context(void *self) {
 
 namespace lcrt {
 
-const lcrt_backend_vtable context_vtable = {adapt,     decode, logits,   trim,       shift,
-                                            share,     move,   trim_min, state_size, state_get,
-                                            state_set, piece,  is_eog,   interrupt,  free_context};
+const lcrt_backend_vtable context_vtable = {adapt, decode,   logits,     trim,        shift,     share,
+                                            move,  trim_min, state_size, state_get,   state_set, guess,
+                                            piece, is_eog,   interrupt,  free_context};
 
 } // namespace lcrt

@@ -146,6 +146,18 @@ lcrt_status make_llama(const request &req, const llama_context_params &params, c
     return LCRT_OK;
 }
 
+/* Without them it guesses nothing, which is no error. */
+void make_heads(const request &req, const llama_context_params &params, context *ctx) {
+    if (!req.params.guess || req.model->info.n_heads_ahead == 0) {
+        return;
+    }
+    std::string reason;
+    ctx->heads = lcrt::heads::make(req.model, ctx->llama, params, &reason);
+    if (ctx->heads == nullptr) {
+        lcrt::warn("the layers of this model that guess ahead are not used: " + reason);
+    }
+}
+
 /* Recurrent state has no positions to go back to. Sliding windows can be trimmed only while they reach far enough. */
 void set_info(const request &req, const lcrt::kv_plan &plan, context *ctx) {
     const lcrt_model_info &model = req.model->info;
@@ -162,6 +174,7 @@ void set_info(const request &req, const lcrt::kv_plan &plan, context *ctx) {
     ctx->goes_back = !model.recurrent && !model.hybrid && lcrt::probe_trim(ctx);
     info.can_trim = ctx->goes_back && ctx->n_window == 0;
     info.can_store = true;
+    info.can_guess = ctx->heads != nullptr;
     info.can_shift = info.can_trim && llama_memory_can_shift(ctx->memory);
     info.n_chunk = llama_supports_gpu_offload() || req.params.flash_attention == 0 ? 0 : n_chunk_host;
     const int32_t n_outputs = req.params.n_outputs;
@@ -210,9 +223,12 @@ lcrt_status make(request req, lcrt_backend *out) {
     if (status != LCRT_OK) {
         return status;
     }
+    make_heads(req, params, ctx.get());
     set_info(req, plan, ctx.get());
     size_batch(ctx.get());
-    (void)ctx->threads.start(ctx->llama, std::max(p.n_threads, p.n_threads_batch));
+    if (ctx->threads.start(ctx->llama, std::max(p.n_threads, p.n_threads_batch)) && ctx->heads != nullptr) {
+        ctx->threads.lend(ctx->heads->context());
+    }
     *out = {&lcrt::context_vtable, ctx.get(), ctx->info};
     (void)ctx.release();
     return LCRT_OK;
@@ -233,6 +249,7 @@ ggml_backend_reg_t cpu_registry() {
 namespace lcrt {
 
 context::~context() {
+    heads.reset();
     if (llama != nullptr) {
         llama_free(llama);
     }
@@ -258,6 +275,10 @@ bool thread_pool::start(llama_context *llama, int32_t n) {
         llama_attach_threadpool(llama, pool, nullptr);
     }
     return pool != nullptr;
+}
+
+void thread_pool::lend(llama_context *llama) const {
+    llama_attach_threadpool(llama, pool, nullptr);
 }
 
 void thread_pool::stop() {
@@ -300,6 +321,12 @@ extern "C" void lcrt_backend_llama_memory(const lcrt_backend *backend, uint64_t 
         for (const auto &[type, data] : llama_get_memory_breakdown(ctx->llama)) {
             *total += data.total();
             *device += on_device(type) ? data.total() : 0;
+        }
+        if (ctx->heads != nullptr) { /* whose weights are counted */
+            for (const auto &[type, data] : llama_get_memory_breakdown(ctx->heads->context())) {
+                *total += data.context + data.compute;
+                *device += on_device(type) ? data.context + data.compute : 0;
+            }
         }
         return LCRT_OK;
     });

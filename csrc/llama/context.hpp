@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "adapter.hpp"
+#include "heads.hpp"
 #include "internal.hpp"
 
 namespace lcrt {
@@ -23,6 +24,8 @@ public:
     /* Starts n threads, the caller's included, and lends them to a context. False when that is impossible:
      * the context then starts threads for every pass. */
     bool start(llama_context *llama, int32_t n);
+    /* To one more, which makes no pass while the other does. */
+    void lend(llama_context *llama) const;
     /* After the context has been freed. */
     void stop();
 
@@ -40,9 +43,10 @@ struct context {
     bool goes_back = false; /* the newest positions can be forgotten one by one */
     std::atomic<bool> interrupted{false};
     thread_pool threads;
-    std::vector<uint8_t> state;      /* one sequence on its way to another stream */
-    std::vector<llama_pos> first;    /* per sequence, the lowest position of the current batch */
-    std::vector<llama_token> tokens; /* the columns of the batch, n_batch each */
+    std::unique_ptr<lcrt::heads> heads; /* null: it does not guess */
+    std::vector<uint8_t> state;         /* one sequence on its way to another stream */
+    std::vector<llama_pos> first;       /* per sequence, the lowest position of the current batch */
+    std::vector<llama_token> tokens;    /* the columns of the batch, n_batch each */
     std::vector<llama_pos> positions;
     std::vector<int32_t> n_seq_ids;
     std::vector<llama_seq_id> seq_ids;

@@ -73,6 +73,9 @@ private:
     std::string waiting;
 };
 
+/* A message of our own, beside llama.cpp's. */
+void warn(const std::string &text);
+
 /* Routes llama.cpp's messages and failed assertions to log.cpp. Any number of calls. */
 void log_install();
 

@@ -155,6 +155,10 @@ void log_install() {
     });
 }
 
+void warn(const std::string &text) {
+    send(LCRT_LOG_WARN, text.c_str());
+}
+
 hush::hush() {
     hold = &waiting;
 }

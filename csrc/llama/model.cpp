@@ -102,6 +102,7 @@ llama_model_params to_llama(const lcrt_model_params &params, progress_state *sta
     }
     out.vocab_only = params.vocab_only;
     out.check_tensors = params.check_tensors;
+    out.load_mtp = params.heads;
     out.progress_callback = report_progress;
     out.progress_callback_user_data = state;
     return out;
@@ -129,13 +130,13 @@ bool sane(const llama_model *llama) {
     return true;
 }
 
-lcrt_model_info facts_of(const llama_model *llama, const llama_vocab *vocab, bool vocab_only) {
+lcrt_model_info facts_of(const llama_model *llama, const llama_vocab *vocab, const lcrt_model_params &params) {
     lcrt_model_info info = {};
     info.n_vocab = llama_vocab_n_tokens(vocab);
     info.embedding = !arch_value(llama, ".pooling_type").empty();
     info.has_encoder = llama_model_has_encoder(llama);
     info.has_decoder = llama_model_has_decoder(llama);
-    if (vocab_only) {
+    if (params.vocab_only) {
         return info;
     }
     info.n_ctx_train = llama_model_n_ctx_train(llama);
@@ -148,6 +149,7 @@ lcrt_model_info facts_of(const llama_model *llama, const llama_vocab *vocab, boo
     info.size = llama_model_size(llama);
     info.recurrent = llama_model_is_recurrent(llama);
     info.hybrid = llama_model_is_hybrid(llama);
+    info.n_heads_ahead = params.heads ? llama_model_n_layer_nextn(llama) : 0;
     return info;
 }
 
@@ -166,7 +168,7 @@ lcrt_status read_file(const char *path, const lcrt_model_params &params, lcrt_mo
         model->vocab = llama_model_get_vocab(llama);
         model->vocab_only = params.vocab_only;
         model->on_host = stays_on_host(params);
-        model->info = facts_of(llama, model->vocab, params.vocab_only);
+        model->info = facts_of(llama, model->vocab, params);
         *out = model;
         return LCRT_OK;
     }

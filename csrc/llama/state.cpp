@@ -1,5 +1,6 @@
 /* state.cpp -- what a sequence holds, taken out of llama.cpp's memory and put back; and what that memory can do. */
 #include <algorithm>
+#include <cstring>
 
 #include "context.hpp"
 
@@ -26,6 +27,37 @@ int32_t length(const context *ctx, int32_t seq) {
 /* Cells that nobody has may be too few for what is put back: the one failure that is not the data's fault. */
 lcrt_status failure(const lcrt::attempt &attempt) {
     return attempt.lines().find("cells") != std::string::npos ? LCRT_ERR_FULL : LCRT_ERR_FORMAT;
+}
+
+/* Where there are heads, what they hold is behind what the trunk holds, and the length of that at the end. What cannot
+ * be cut is the trunk's alone. */
+using trunk_len = uint64_t;
+
+size_t trunk_size(const context *ctx, int32_t seq, bool part) {
+    return llama_state_seq_get_size_ext(ctx->llama, seq, flags_of(part));
+}
+
+bool has_heads(const context *ctx, bool part) {
+    return ctx->heads != nullptr && !part;
+}
+
+size_t get_heads(context *ctx, int32_t seq, uint8_t *out, size_t cap, trunk_len len) {
+    if (len == 0 || cap < len + sizeof(len)) {
+        return 0;
+    }
+    const size_t own = ctx->heads->state_get(seq, out + len, cap - len - sizeof(len));
+    std::memcpy(out + len + own, &len, sizeof(len));
+    return own > 0 ? len + own + sizeof(len) : 0;
+}
+
+/* The trunk's length in a stored state; 0 when there is none. */
+size_t find_trunk(const uint8_t *data, size_t len) {
+    trunk_len found = 0;
+    if (len < sizeof(found)) {
+        return 0;
+    }
+    std::memcpy(&found, data + len - sizeof(found), sizeof(found));
+    return found <= len - sizeof(found) ? found : 0;
 }
 
 } // namespace
@@ -58,36 +90,49 @@ size_t state_size(void *self, int32_t seq, bool part) {
         if (!valid_seq(ctx, seq)) {
             return LCRT_ERR_INVALID;
         }
-        size = llama_state_seq_get_size_ext(ctx->llama, seq, flags_of(part));
+        size = trunk_size(ctx, seq, part);
+        if (has_heads(ctx, part)) {
+            size += ctx->heads->state_size(seq) + sizeof(trunk_len);
+        }
         return LCRT_OK;
     });
     return size;
 }
 
 lcrt_status state_get(void *self, int32_t seq, bool part, uint8_t *out, size_t cap, size_t *len) {
-    const context *ctx = of(self);
+    context *ctx = of(self);
     return guarded([&] {
         if (!valid_seq(ctx, seq)) {
             return LCRT_ERR_INVALID;
         }
         const attempt attempt;
         *len = llama_state_seq_get_data_ext(ctx->llama, out, cap, seq, flags_of(part));
+        if (has_heads(ctx, part)) {
+            *len = get_heads(ctx, seq, out, cap, *len);
+        }
         return *len > 0 ? LCRT_OK : LCRT_ERR_BACKEND;
     });
 }
 
 lcrt_status state_set(void *self, int32_t seq, bool part, const uint8_t *data, size_t len) {
-    const context *ctx = of(self);
+    context *ctx = of(self);
     return guarded([&] {
         if (!valid_seq(ctx, seq)) {
             return LCRT_ERR_INVALID;
         }
         const attempt attempt;
-        if (len == 0 || llama_state_seq_set_data_ext(ctx->llama, data, len, seq, flags_of(part)) != len) {
+        const size_t own = has_heads(ctx, part) ? find_trunk(data, len) : len;
+        if (own == 0 || llama_state_seq_set_data_ext(ctx->llama, data, own, seq, flags_of(part)) != own) {
             return failure(attempt);
         }
+        const int32_t n = length(ctx, seq);
+        if (has_heads(ctx, part)) {
+            ctx->heads->state_set(seq, data + own, len - own - sizeof(trunk_len));
+        } else if (ctx->heads != nullptr) {
+            ctx->heads->trim(seq, n, -1);
+        }
         /* What is not part of the bytes still has the positions behind. */
-        return !part || llama_memory_seq_rm(ctx->memory, seq, length(ctx, seq), -1) ? LCRT_OK : LCRT_ERR_BACKEND;
+        return !part || llama_memory_seq_rm(ctx->memory, seq, n, -1) ? LCRT_OK : LCRT_ERR_BACKEND;
     });
 }
 

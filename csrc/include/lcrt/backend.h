@@ -41,7 +41,18 @@ typedef struct lcrt_backend_info {
     bool can_trim;      /* the tail of a sequence can be forgotten, any length of it */
     bool can_store;     /* what a sequence holds can be taken out and put back; see state_size */
     bool can_shift;     /* positions can be moved */
+    bool can_guess;     /* it knows what may come behind the next token; see guess */
 } lcrt_backend_info;
+
+/* What guess is asked for one sequence, and what it says. */
+typedef struct lcrt_ahead {
+    int32_t seq;
+    int32_t token; /* the next one, ... */
+    int32_t pos;   /* ... which belongs here: the sequence holds what is before it and no more */
+    int32_t n_max; /* tokens behind that one; room for so many in out */
+    int32_t *out;
+    int32_t n; /* guessed; fewer, or none, where it does not know */
+} lcrt_ahead;
 
 typedef struct lcrt_backend_vtable {
     /* Passes from now on are made with another set of changes of the weights; 0: the backend's own. What a sequence
@@ -87,6 +98,10 @@ typedef struct lcrt_backend_vtable {
      * or these and more; it then is as it was, what was behind is gone. After a failure the content is not to
      * be trusted. LCRT_ERR_FULL: no free cells. LCRT_ERR_FORMAT: these bytes are no such content. */
     lcrt_status (*state_set)(void *self, int32_t seq, bool part, const uint8_t *data, size_t len);
+
+    /* Says what may come behind the next token of several sequences, where can_guess. What they hold stays as it is.
+     * After an error it will not guess again. */
+    lcrt_status (*guess)(void *self, lcrt_ahead *aheads, int32_t n_aheads);
 
     /* Bytes of a token, not terminated; with special, control tokens have their
      * text. The length, or minus the length needed when cap is too small. */

@@ -28,6 +28,7 @@ typedef struct lcrt_model_params {
     int8_t use_mmap;      /* -1 as the backend advises, 0, 1 */
     bool vocab_only;
     bool check_tensors;
+    bool heads; /* also the layers that guess tokens behind the next one, where the file has them ("MTP") */
     /* Called from the loading thread with 0 .. 1; false gives up with LCRT_ERR_CANCELLED. */
     bool (*progress)(float fraction, void *data);
     void *progress_data;
@@ -48,7 +49,8 @@ typedef struct lcrt_model_info {
     uint64_t n_params;
     uint64_t size; /* bytes of the weights */
     bool has_decoder, has_encoder, recurrent, hybrid;
-    bool embedding; /* its metadata names a pooling type */
+    bool embedding;        /* its metadata names a pooling type */
+    int32_t n_heads_ahead; /* layers that guess tokens behind the next one, if they were loaded */
 } lcrt_model_info;
 
 void lcrt_model_info_get(const lcrt_model *model, lcrt_model_info *out);
@@ -74,6 +76,8 @@ typedef struct lcrt_context_params {
     const char *kv_type;    /* "f16", "q8_0", ...; NULL: f16 */
     int8_t flash_attention; /* -1 auto, 0, 1 */
     bool swa_full;          /* sliding windows keep all positions: more memory, but they can trim and shift */
+    bool guess;             /* use the layers that guess, if the model was loaded with any and they work here: a cache
+                             * for them, and their pass over every token. The log says when they do not */
 } lcrt_context_params;
 
 lcrt_context_params lcrt_context_params_default(void);

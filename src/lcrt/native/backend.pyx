@@ -39,6 +39,7 @@ cdef object make_backend(Model model, object params, AdapterSet own, b.lcrt_back
     p.layout = _LAYOUTS[params.layout]
     p.kv_type = kv_type
     p.swa_full = params.swa_full
+    p.guess = params.guess
     p.flash_attention = -1 if params.flash_attention is None else params.flash_attention
     model.enter()
     try:
@@ -76,5 +77,5 @@ cdef object _info(const b.lcrt_backend *backend):
     c.lcrt_backend_llama_memory(backend, &size, &size_device)
     return ContextInfo(
         i.n_vocab, i.n_ctx, i.n_ctx_seq, i.n_seq_max, i.n_batch, i.unified, i.consecutive, i.can_trim, i.can_shift,
-        size, size_device,
+        size, size_device, i.can_guess,
     )

@@ -23,6 +23,7 @@ cdef extern from "lcrt/backend.h" nogil:
         c_bool consecutive
         c_bool can_trim
         c_bool can_shift
+        c_bool can_guess
 
     ctypedef struct lcrt_backend_vtable:
         lcrt_status (*adapt)(void *self, uint64_t set) noexcept nogil

@@ -18,6 +18,7 @@ cdef extern from "lcrt/model.h" nogil:
         int8_t use_mmap
         c_bool vocab_only
         c_bool check_tensors
+        c_bool heads
         c_bool (*progress)(float fraction, void *data) noexcept
         void *progress_data
 
@@ -42,6 +43,7 @@ cdef extern from "lcrt/model.h" nogil:
         c_bool recurrent
         c_bool hybrid
         c_bool embedding
+        int32_t n_heads_ahead
 
     void lcrt_model_info_get(const lcrt_model *model, lcrt_model_info *out)
     int32_t lcrt_model_meta(const lcrt_model *model, const char *key, char *out, size_t cap)
@@ -65,6 +67,7 @@ cdef extern from "lcrt/model.h" nogil:
         const char *kv_type
         int8_t flash_attention
         c_bool swa_full
+        c_bool guess
 
     lcrt_context_params lcrt_context_params_default()
     lcrt_status lcrt_backend_llama(lcrt_model *model, const lcrt_context_params *params, lcrt_backend *out, char *err,

@@ -77,6 +77,7 @@ cdef class Model(Handle):
         c_params.use_mmap = -1 if params.use_mmap is None else params.use_mmap
         c_params.vocab_only = params.vocab_only
         c_params.check_tensors = params.check_tensors
+        c_params.heads = params.heads
         if progress is not None:
             c_params.progress = _report
             c_params.progress_data = <void *>reporter
@@ -129,7 +130,7 @@ cdef object _info(const c.lcrt_model *model):
     c.lcrt_model_info_get(model, &i)
     return ModelInfo(
         i.n_vocab, i.n_ctx_train, i.n_embd, i.n_layer, i.n_head, i.n_head_kv, i.n_swa, i.n_params, i.size,
-        i.has_decoder, i.has_encoder, i.recurrent, i.hybrid, i.embedding,
+        i.has_decoder, i.has_encoder, i.recurrent, i.hybrid, i.embedding, i.n_heads_ahead,
     )
 
 

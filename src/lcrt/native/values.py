@@ -15,6 +15,7 @@ class ModelParams(msgspec.Struct, frozen=True, kw_only=True):
     """How a model is loaded.
 
     Negative ``n_gpu_layers``: all; negative ``main_gpu``: every device; ``use_mmap`` None: as the backend advises.
+    ``heads``: also the layers that guess tokens behind the next one, where the file has them (MTP).
     """
 
     n_gpu_layers: int = -1
@@ -22,10 +23,14 @@ class ModelParams(msgspec.Struct, frozen=True, kw_only=True):
     use_mmap: bool | None = None
     vocab_only: bool = False
     check_tensors: bool = False
+    heads: bool = False
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
-    """Facts about a loaded model; all but the vocabulary's are 0 when only that was loaded."""
+    """Facts about a loaded model; all but the vocabulary's are 0 when only that was loaded.
+
+    ``n_heads_ahead``: layers that guess tokens behind the next one, if they were loaded.
+    """
 
     n_vocab: int
     n_ctx_train: int
@@ -41,6 +46,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
     recurrent: bool
     hybrid: bool
     embedding: bool
+    n_heads_ahead: int
 
 
 class ContextParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +56,7 @@ class ContextParams(msgspec.Struct, frozen=True, kw_only=True):
     in all (0: n_ctx * n_parallel). ``n_outputs`` rows of logits per decode (0: n_parallel). With
     ``swa_full`` sliding windows keep all positions, which takes memory and lets them trim and shift.
     ``adapters``: changes of the weights, loaded or as files, and how strongly each is applied.
+    ``guess`` uses the layers that guess ahead, if the model was loaded with any; an ``Engine`` that may guess does.
     """
 
     n_ctx: int = 0
@@ -65,10 +72,14 @@ class ContextParams(msgspec.Struct, frozen=True, kw_only=True):
     flash_attention: bool | None = None
     swa_full: bool = False
     adapters: Adapters = ()
+    guess: bool = False
 
 
 class ContextInfo(msgspec.Struct, frozen=True):
-    """What a context came out as. ``size`` counts weights, cells and buffers, ``size_device`` those on devices."""
+    """What a context came out as. ``size`` counts weights, cells and buffers, ``size_device`` those on devices.
+
+    ``can_guess``: the model's own layers guess what comes behind the next token.
+    """
 
     n_vocab: int
     n_ctx: int
@@ -81,6 +92,7 @@ class ContextInfo(msgspec.Struct, frozen=True):
     can_shift: bool
     size: int
     size_device: int
+    can_guess: bool = False
 
 
 class EmbedderParams(msgspec.Struct, frozen=True, kw_only=True):
