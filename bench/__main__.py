@@ -24,6 +24,7 @@ RUNS = (
     ("bench_speculation",),
     ("bench_embed",),
     ("bench_sampler",),
+    ("bench_attention",),
     ("bench_store",),
     ("bench_convert",),
     ("bench_quantize",),

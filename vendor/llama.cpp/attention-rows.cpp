@@ -175,7 +175,7 @@ struct part {
 };
 
 /* The blocks of a tile that begin within a part. at: where the tile begins; n_active: blocks that anybody sees. */
-void compute(const operation &op, int64_t number, uint64_t at, int n_active, const part &own, memory &room) {
+void compute(const operation &op, int64_t number, uint64_t at, int64_t n_active, const part &own, memory &room) {
     const tile t = tile_of(op, number);
     const sums_of &sums = room.sums[*room.n_partials];
     std::fill(sums.top, sums.top + t.n_queries, -INFINITY);
@@ -186,7 +186,7 @@ void compute(const operation &op, int64_t number, uint64_t at, int n_active, con
     b.scores = room.scores;
     b.room = room.room;
     b.sums = sums;
-    int n_done = 0;
+    int64_t n_done = 0;
     for (int64_t cell = 0; cell < op.n_cells && at < own.end; cell += block_cells) {
         sight seen;
         look(op, t, cell, &seen);
@@ -211,33 +211,29 @@ void compute(const operation &op, int64_t number, uint64_t at, int n_active, con
     }
 }
 
-/* What all blocks of a tile cost, and how many there are. */
-uint64_t weigh(const operation &op, const tile &t, int *n_active) {
-    uint64_t cost = 0;
-    *n_active = 0;
+/* What the blocks of a tile cost. */
+weight weigh(const operation &op, const tile &t) {
+    weight out = {0, 0};
     for (int64_t cell = 0; cell < op.n_cells; cell += block_cells) {
         sight seen;
         look(op, t, cell, &seen);
         if (seen.any != 0) {
-            cost += cost_of(op, t, seen);
-            (*n_active)++;
+            out.cost += cost_of(op, t, seen);
+            out.n_active++;
         }
     }
-    return cost;
+    return out;
 }
 
-template <class action> void for_each_tile(const operation &op, const action &act) {
-    uint64_t at = 0;
-    for (int64_t stream = 0; stream < op.n_streams; stream++) {
-        for (int64_t i = 0; i < op.n_tiles; i++) {
-            int n_active;
-            const int64_t first = stream * op.n_kv_heads * op.n_tiles + i;
-            const uint64_t cost = weigh(op, tile_of(op, first), &n_active);
-            for (int64_t head = 0; head < op.n_kv_heads; head++, at += cost) {
-                act(first + head * op.n_tiles, at, cost, n_active);
-            }
-        }
+/* What everything costs. Every thread reads the whole mask for it, once: in pools a second time was 1 to 3 % of the
+ * operation. Sharing that work, which costs a barrier, was no better with two threads. */
+uint64_t weigh_all(const operation &op, weight *out) {
+    uint64_t total = 0;
+    for (int64_t i = 0; i < n_weights(op); i++) {
+        out[i] = weigh(op, tile_of(op, number_of(op, i, 0)));
+        total += out[i].cost;
     }
+    return total * static_cast<uint64_t>(op.n_kv_heads);
 }
 
 /* Adds sums of the same query over other cells. */
@@ -291,17 +287,22 @@ void run(const operation &op, const ggml_compute_params *params) {
     const auto nth = static_cast<uint64_t>(params->nth);
     memory room = memory_of(op, params, params->ith);
     *room.n_partials = 0;
-    uint64_t total = 0;
-    for_each_tile(op, [&](int64_t, uint64_t at, uint64_t cost, int) { total = at + cost; });
+    weight *weights = weights_of(op, params, params->ith);
+    const uint64_t total = weigh_all(op, weights);
     const part own = {total * ith / nth, total * (ith + 1) / nth};
-    for_each_tile(op, [&](int64_t number, uint64_t at, uint64_t cost, int n_active) {
-        if (cost == 0 && static_cast<uint64_t>(number) % nth == ith) {
-            clear(op, tile_of(op, number));
+    uint64_t at = 0;
+    for (int64_t i = 0; i < n_weights(op); i++) {
+        const weight &found = weights[i];
+        for (int64_t head = 0; head < op.n_kv_heads; head++, at += found.cost) {
+            const int64_t number = number_of(op, i, head);
+            if (found.cost == 0 && static_cast<uint64_t>(number) % nth == ith) {
+                clear(op, tile_of(op, number));
+            }
+            if (found.cost > 0 && at < own.end && at + found.cost > own.begin) {
+                compute(op, number, at, found.n_active, own, room);
+            }
         }
-        if (cost > 0 && at < own.end && at + cost > own.begin) {
-            compute(op, number, at, n_active, own, room);
-        }
-    });
+    }
     if (params->nth > 1) {
         ggml_barrier(params->threadpool);
         merge(op, params);

@@ -47,6 +47,12 @@ struct memory {
     int64_t *n_partials, *partials; /* numbers of tiles */
 };
 
+/* What a tile's blocks cost, in the measure of cost_of, and how many of them anybody sees; with any head the same. */
+struct weight {
+    uint64_t cost;
+    int64_t n_active;
+};
+
 constexpr size_t line_floats = 16; /* every part begins with a line of the cache: loads across two of them are slow */
 
 inline size_t whole_lines(size_t n_floats) {
@@ -61,12 +67,20 @@ inline size_t memory_size(const operation &op) {
            partials_max * (whole_lines(n * dv) + whole_lines(2 * n));
 }
 
+/* How many tiles of all streams there are with one head. */
+inline int64_t n_weights(const operation &op) {
+    return op.n_streams * op.n_tiles;
+}
+
+inline float *memory_begin(const ggml_compute_params *params) {
+    return reinterpret_cast<float *>((reinterpret_cast<uintptr_t>(params->wdata) + 63) / 64 * 64);
+}
+
 inline memory memory_of(const operation &op, const ggml_compute_params *params, int thread) {
     const auto dk = static_cast<size_t>(op.k->ne[0]);
     const auto dv = static_cast<size_t>(op.v->ne[0]);
     const auto n = static_cast<size_t>(op.n_tile);
-    const auto begin = (reinterpret_cast<uintptr_t>(params->wdata) + 63) / 64 * 64;
-    float *at = reinterpret_cast<float *>(begin) + static_cast<size_t>(thread) * memory_size(op);
+    float *at = memory_begin(params) + static_cast<size_t>(thread) * memory_size(op);
     memory out = {};
     out.n_partials = reinterpret_cast<int64_t *>(at);
     out.partials = out.n_partials + 1;
@@ -81,6 +95,12 @@ inline memory memory_of(const operation &op, const ggml_compute_params *params, 
         at += whole_lines(2 * n);
     }
     return out;
+}
+
+/* What a thread has weighed, n_weights; behind the memory of all threads. */
+inline weight *weights_of(const operation &op, const ggml_compute_params *params, int thread) {
+    float *at = memory_begin(params) + static_cast<size_t>(params->nth) * memory_size(op);
+    return reinterpret_cast<weight *>(at) + thread * n_weights(op);
 }
 
 inline operation operation_of(ggml_tensor *dst) {
@@ -124,15 +144,17 @@ inline bool fits(const operation &op, const ggml_compute_params *params) {
 /* Cuts tiles that have all the queries they may have, until the memory of all threads is enough; false when it never is. */
 inline bool choose_tiles(const ggml_compute_params *params, operation *op) {
     const int64_t n_queries = op->n_rows * op->n_group;
-    op->n_tile = static_cast<int>(std::min<int64_t>(tile_queries, n_queries));
-    const auto enough = [&] {
-        return static_cast<size_t>(params->nth) * memory_size(*op) * sizeof(float) + 64 <= params->wsize;
+    const auto enough = [&](int n_tile) {
+        op->n_tile = n_tile;
+        op->n_tiles = (n_queries + n_tile - 1) / n_tile;
+        const size_t weighed = static_cast<size_t>(n_weights(*op)) * sizeof(weight);
+        return static_cast<size_t>(params->nth) * (memory_size(*op) * sizeof(float) + weighed) + 64 <= params->wsize;
     };
-    while (!enough() && op->n_tile > 1) {
-        op->n_tile /= 2;
+    int n_tile = static_cast<int>(std::min<int64_t>(tile_queries, n_queries));
+    while (!enough(n_tile) && n_tile > 1) {
+        n_tile /= 2;
     }
-    op->n_tiles = (n_queries + op->n_tile - 1) / op->n_tile;
-    return enough();
+    return enough(n_tile);
 }
 
 /* A tile by its number: streams, then heads, then queries. */
@@ -145,6 +167,11 @@ inline tile tile_of(const operation &op, int64_t number) {
     t.first_row = t.first_query / op.n_group;
     t.n_rows = static_cast<int>((t.first_query + t.n_queries - 1) / op.n_group - t.first_row) + 1;
     return t;
+}
+
+/* The number of a tile from what weights are numbered by, and its head. */
+inline int64_t number_of(const operation &op, int64_t i, int64_t head) {
+    return (i / op.n_tiles * op.n_kv_heads + head) * op.n_tiles + i % op.n_tiles;
 }
 
 inline const uint16_t *mask_row(const operation &op, const tile &t, int row) {
