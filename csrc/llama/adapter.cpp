@@ -43,10 +43,6 @@ void unref(lcrt_adapter *adapter) {
     delete adapter;
 }
 
-bool sensible(lcrt_adapter *const *adapters, const float *scales, int32_t n) {
-    return n == 0 || (n > 0 && adapters != nullptr && scales != nullptr);
-}
-
 } // namespace
 
 namespace lcrt {
@@ -69,6 +65,10 @@ lcrt_status adapter_set::apply(llama_context *llama) const {
     }
     std::vector<float> strengths = scales;
     return llama_set_adapters_lora(llama, list.data(), list.size(), strengths.data()) == 0 ? LCRT_OK : LCRT_ERR_BACKEND;
+}
+
+bool adapter_set::sensible(lcrt_adapter *const *list, const float *strengths, int32_t n) {
+    return n == 0 || (n > 0 && list != nullptr && strengths != nullptr);
 }
 
 bool adapter_set::belongs_to(const lcrt_model *model) const {
@@ -108,6 +108,11 @@ extern "C" lcrt_status lcrt_adapter_load(lcrt_model *model, const char *path, lc
     });
 }
 
+extern "C" lcrt_adapter *lcrt_adapter_ref(lcrt_adapter *adapter) {
+    adapter->n_refs.fetch_add(1);
+    return adapter;
+}
+
 extern "C" void lcrt_adapter_free(lcrt_adapter *adapter) {
     (void)lcrt::guarded([&] {
         unref(adapter);
@@ -126,7 +131,7 @@ extern "C" bool lcrt_adapter_used(const lcrt_adapter *adapter) {
 extern "C" lcrt_status lcrt_backend_llama_put_set(const lcrt_backend *backend, uint64_t set,
                                                   lcrt_adapter *const *adapters, const float *scales, int32_t n) {
     return lcrt::guarded([&] {
-        if (backend == nullptr || !sensible(adapters, scales, n)) {
+        if (backend == nullptr || !lcrt::adapter_set::sensible(adapters, scales, n)) {
             return LCRT_ERR_INVALID;
         }
         auto *ctx = static_cast<lcrt::context *>(backend->self);

@@ -30,6 +30,9 @@ public:
     /* Has a context apply it. The context's next pass reads the model's list of adapters: the caller holds the
      * model's lock for it. */
     lcrt_status apply(llama_context *llama) const;
+
+    /* Whether a set can be made of this at all. */
+    static bool sensible(lcrt_adapter *const *list, const float *strengths, int32_t n);
     bool belongs_to(const lcrt_model *model) const;
 
 private:

@@ -371,7 +371,7 @@ extern "C" lcrt_status lcrt_embed_run(lcrt_embedder *embedder, const int32_t *to
 extern "C" lcrt_status lcrt_embed_adapt(lcrt_embedder *embedder, lcrt_adapter *const *adapters, const float *scales,
                                         int32_t n) {
     return lcrt::guarded([&] {
-        if (embedder == nullptr || n < 0 || (n > 0 && (adapters == nullptr || scales == nullptr))) {
+        if (embedder == nullptr || !lcrt::adapter_set::sensible(adapters, scales, n)) {
             return LCRT_ERR_INVALID;
         }
         auto set = std::make_shared<const lcrt::adapter_set>(adapters, scales, n);
@@ -385,8 +385,13 @@ extern "C" lcrt_status lcrt_embed_adapt(lcrt_embedder *embedder, lcrt_adapter *c
                 status = set->apply(room->llama);
             }
         }
+        if (status != LCRT_OK) { /* rooms of different sets: the next run makes new ones, with the old set */
+            embedder->full.reset();
+            embedder->brief.reset();
+            return status;
+        }
         embedder->set.swap(set);
-        return status;
+        return LCRT_OK;
     });
 }
 

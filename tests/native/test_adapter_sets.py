@@ -5,7 +5,7 @@ answers may part where the two likeliest tokens are within ``TIE`` of each other
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,11 +13,14 @@ import pytest
 
 from lcrt.core.event import Usage
 from lcrt.core.options import Sampling
-from lcrt.errors import InvalidRequest
-from lcrt.native.adapter import Adapter
+from lcrt.errors import ClosedError, InvalidRequest
+from lcrt.native.adapter import Adapter, AdapterSet
 from lcrt.native.engine import Engine
+from lcrt.native.grammar import Guide
+from lcrt.native.handle import Handle
 from lcrt.native.model import Model
 from lcrt.native.values import CacheParams, ContextParams, EngineParams, KvLayout
+from lcrt.runner.grammar import library_path
 from tests.native import lora, tiny
 
 GREEDY = Sampling(temperature=0.0)
@@ -95,6 +98,14 @@ def test_jobs_of_all_sets_answer_together_as_they_do_alone(
         together = answers(engine, [*jobs, *jobs])
         for got, wanted in zip(together, [*alone, *alone], strict=True):
             assert_same(got, wanted, TIE)
+
+
+@pytest.mark.parametrize("layout", ["unified", "split"])
+def test_a_prompt_is_found_again_by_its_own_set(model: Model, pair: tuple[Adapter, Adapter], layout: KvLayout) -> None:
+    context = ContextParams(n_ctx=256, n_parallel=5, layout=layout, n_threads=1)
+    jobs = [(PROMPT, adapters) for adapters in sets_of(pair)]
+    with Engine(model, context) as engine:
+        assert [answer.usage.n_cached for answer in answers(engine, jobs)] == [0] * len(jobs)
         again = answers(engine, [*jobs, (PROMPT, [(pair[1], 0.75)])])
     assert [answer.usage.n_cached for answer in again] == [len(PROMPT) - 1] * len(jobs) + [0]
 
@@ -137,6 +148,55 @@ def test_adapters_go_with_the_last_job_that_has_them(model: Model, tmp_path: Pat
         answers(engine, [(PROMPT, [(adapter, 1.0)])] * 3)
         answers(engine, [(PROMPT, None)])
         assert not adapter.used
+
+
+def test_a_set_keeps_what_it_has_alive(model: Model, tmp_path: Path) -> None:
+    shapes = {name: tiny.LLAMA_SHAPES[name] for name in MATRICES}
+    adapter = Adapter(model, lora.write_lora(tmp_path / "one.gguf", shapes, seed=5))
+    kept = AdapterSet([(adapter, 1.0)])
+    assert adapter.used
+    del kept
+    assert not adapter.used
+    with pytest.raises(ClosedError):
+        AdapterSet([(adapter, 1.0), (closed_one(model, tmp_path), 0.0)])
+    assert not adapter.used
+
+
+def closed_one(model: Model, folder: Path) -> Adapter:
+    shapes = {name: tiny.LLAMA_SHAPES[name] for name in MATRICES}
+    adapter = Adapter(model, lora.write_lora(folder / "closed.gguf", shapes, seed=6))
+    adapter.close()
+    return adapter
+
+
+def closing(handle: Handle, pair: tuple[Adapter, Adapter]) -> Iterator[tuple[Adapter, float]]:
+    """Adapters for a job; while they are read, as another thread might, somebody closes what the job needs."""
+    yield pair[0], 1.0
+    handle.close()
+
+
+def test_an_engine_that_is_closed_while_it_takes_a_job_goes_after_that(
+    model: Model, pair: tuple[Adapter, Adapter]
+) -> None:
+    engine = Engine(model, ContextParams(n_ctx=256, n_parallel=2, n_threads=1))
+    engine.submit(0, PROMPT, GREEDY, adapters=closing(engine, pair))
+    assert engine.closed
+    assert not pair[0].used
+    with pytest.raises(ClosedError):
+        engine.submit(1, PROMPT, GREEDY)
+
+
+def test_a_grammar_that_is_closed_while_an_engine_takes_a_job_is_refused(
+    model: Model, pair: tuple[Adapter, Adapter]
+) -> None:
+    with (
+        Engine(model, ContextParams(n_ctx=256, n_parallel=2, n_threads=1)) as engine,
+        Guide(model, library_path()) as guide,
+    ):
+        grammar = guide.compile("regex", "a+")
+        with pytest.raises(ClosedError):
+            engine.submit(0, PROMPT, GREEDY, grammar=grammar, adapters=closing(grammar, pair))
+        assert not pair[0].used
 
 
 def test_states_on_disk_are_found_by_their_own_set(model: Model, pair: tuple[Adapter, Adapter], tmp_path: Path) -> None:

@@ -23,13 +23,16 @@ typedef struct lcrt_adapter lcrt_adapter;
 /* LCRT_ERR_FORMAT for a file that is no adapter of this model; a message for a person is in err. */
 lcrt_status lcrt_adapter_load(lcrt_model *model, const char *path, lcrt_adapter **out, char *err, size_t err_cap);
 
-/* Freed when no set has it any more. NULL is fine. */
+/* The same with one more reference. */
+lcrt_adapter *lcrt_adapter_ref(lcrt_adapter *adapter);
+
+/* Gives a reference back; freed when no set has it any more either. NULL is fine. */
 void lcrt_adapter_free(lcrt_adapter *adapter);
 
 /* Bytes of its weights. */
 uint64_t lcrt_adapter_size(const lcrt_adapter *adapter);
 
-/* Whether some set has it. */
+/* Whether some set has it, or another reference is there. A set that was dropped counts as long as it is in force. */
 bool lcrt_adapter_used(const lcrt_adapter *adapter);
 
 /* What a backend of csrc/llama means by a set from now on: these adapters, all of its own model. For 0, its own set,
@@ -37,7 +40,8 @@ bool lcrt_adapter_used(const lcrt_adapter *adapter);
 lcrt_status lcrt_backend_llama_put_set(const lcrt_backend *backend, uint64_t set, lcrt_adapter *const *adapters,
                                        const float *scales, int32_t n);
 
-/* Forgets a set that no job has; unknown ones are ignored. What was computed with it stays what it is. */
+/* Forgets a set that no job has; unknown ones are ignored. What was computed with it stays what it is. If it was the
+ * last in force, its adapters stay until another one is: going back to 0 would cost the next job of this set a pass. */
 void lcrt_backend_llama_drop_set(const lcrt_backend *backend, uint64_t set);
 
 /* What an embedder applies from now on. Between its runs, in the thread that makes them. */

@@ -152,7 +152,8 @@ typedef struct lcrt_engine_stats {
 /* Starts the thread. Takes the backends only on LCRT_OK. LCRT_ERR_UNSUPPORTED: the drafter cannot be one. */
 lcrt_status lcrt_engine_init(const lcrt_backend *backend, const lcrt_engine_params *params, lcrt_engine **out);
 
-/* Cancels what runs, joins the thread, frees the backend. NULL is fine. */
+/* Cancels what runs, joins the thread, frees the backends, the drafter's too. Events that were not taken are gone. No
+ * other thread may use the engine any more. NULL is fine. */
 void lcrt_engine_free(lcrt_engine *engine);
 
 /* LCRT_ERR_FULL when max_queue jobs wait for a slot, LCRT_ERR_INVALID for a job that makes

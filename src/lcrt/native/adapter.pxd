@@ -17,5 +17,5 @@ cdef class AdapterSet:
     cdef a.lcrt_adapter *adapters[ADAPTERS_MAX]
     cdef float scales[ADAPTERS_MAX]
     cdef int32_t n
-    cdef list kept
+    cdef list identities
     cdef uint64_t key(self) except 0

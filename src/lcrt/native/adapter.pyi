@@ -25,10 +25,13 @@ class Adapter(Handle):
 
     @property
     def used(self) -> bool:
-        """Whether an engine with running jobs, or an embedder, has it."""
+        """Whether an embedder has it, or an engine: for a job, or since its last pass was for one with it."""
 
 @final
 class AdapterSet:
-    """Pairs of adapter and scale as C has them, for the time of a call. What has scale 0 is left out."""
+    """Pairs of adapter and scale as C has them. What has scale 0 is left out.
+
+    It has references of its own, so that closing an adapter meanwhile takes nothing from it.
+    """
 
     def __new__(cls, pairs: object) -> Self: ...

@@ -58,7 +58,7 @@ cdef class Adapter(Handle):
 
     @property
     def used(self):
-        """Whether an engine with running jobs, or an embedder, has it."""
+        """Whether an embedder has it, or an engine: for a job, or since its last pass was for one with it."""
         self.alive()
         return a.lcrt_adapter_used(self._adapter)
 
@@ -78,15 +78,17 @@ def _identity(path):
 
 @cython.final
 cdef class AdapterSet:
-    """Pairs of adapter and scale as C has them, for the time of a call. What has scale 0 is left out."""
+    """Pairs of adapter and scale as C has them. What has scale 0 is left out.
+
+    It has references of its own, so that closing an adapter meanwhile takes nothing from it.
+    """
 
     def __cinit__(self, pairs):
         cdef Adapter adapter
-        self.kept = []
+        self.identities = []
         seen = {}
         for item, scale in pairs:
             adapter = item
-            adapter.alive()
             if not math.isfinite(scale) or abs(scale) > 3e38:
                 raise InvalidRequest("the scale of an adapter is not a finite number")
             if adapter.identity in seen:
@@ -94,20 +96,26 @@ cdef class AdapterSet:
             seen[adapter.identity] = (adapter, scale)
         for identity in sorted(seen):
             adapter, scale = seen[identity]
+            adapter.alive()
             if scale == 0:
                 continue
             if self.n == ADAPTERS_MAX:
                 raise InvalidRequest(f"a set has at most {ADAPTERS_MAX} adapters")
-            self.adapters[self.n] = adapter._adapter
+            self.adapters[self.n] = a.lcrt_adapter_ref(adapter._adapter)
             self.scales[self.n] = scale
-            self.kept.append(adapter)
+            self.identities.append(identity)
             self.n += 1
+
+    def __dealloc__(self):
+        cdef int32_t i
+        with nogil:
+            for i in range(self.n):
+                a.lcrt_adapter_free(self.adapters[i])
 
     cdef uint64_t key(self) except 0:
         """A number that only the same adapters with the same scales have, never 0."""
         digest = hashlib.sha256(b"lcrt adapters")
         for i in range(self.n):
-            adapter = <Adapter>self.kept[i]
-            digest.update(adapter.identity.encode("utf-8", "surrogateescape"))
+            digest.update(self.identities[i].encode("utf-8", "surrogateescape"))
             digest.update(struct.pack("<xf", self.scales[i]))
         return <uint64_t>int.from_bytes(digest.digest()[:8], "little") | 1

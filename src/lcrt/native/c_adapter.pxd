@@ -12,6 +12,7 @@ cdef extern from "lcrt/adapter.h" nogil:
         pass
 
     lcrt_status lcrt_adapter_load(lcrt_model *model, const char *path, lcrt_adapter **out, char *err, size_t err_cap)
+    lcrt_adapter *lcrt_adapter_ref(lcrt_adapter *adapter)
     void lcrt_adapter_free(lcrt_adapter *adapter)
     uint64_t lcrt_adapter_size(const lcrt_adapter *adapter)
     c_bool lcrt_adapter_used(const lcrt_adapter *adapter)

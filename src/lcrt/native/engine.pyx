@@ -201,7 +201,6 @@ cdef class Engine(Handle):
         cdef SamplingArgument argument = SamplingArgument(sampling, self._suppressed)
         cdef _Stops stop_strings = _Stops(stops)
         cdef c.lcrt_job job
-        self.alive()
         if view.shape[0] == 0:
             raise InvalidRequest("the prompt has no tokens")
         job.id = number
@@ -219,17 +218,20 @@ cdef class Engine(Handle):
         job.stops = stop_strings.c
         job.n_stops = stop_strings.n
         job.grammar.vtable = NULL
-        if grammar is not None:
-            grammar.alive()
-            job.grammar = grammar._grammar
-        job.set = self._enter_set(number, adapters)
+        self.enter()
         try:
+            job.set = self._enter_set(number, adapters)  # other threads may run meanwhile, which close the grammar
+            if grammar is not None:
+                grammar.alive()
+                job.grammar = grammar._grammar
             check_job(c.lcrt_engine_submit(self._engine, &job))
+            if grammar is not None:
+                grammar.taken()
         except BaseException:
             self._leave_set(number)
             raise
-        if grammar is not None:
-            grammar.taken()
+        finally:
+            self.leave()
 
     cdef uint64_t _enter_set(self, uint64_t number, object adapters) except? 0:
         """The set of a job, which the backend knows until the job has ended."""
@@ -301,8 +303,7 @@ cdef class Engine(Handle):
 
         Raises ``ClosedError`` when the engine is closed meanwhile.
         """
-        cdef int64_t left = -1
-        cdef int64_t slice = 0
+        cdef int64_t left = -1, slice = 0
         cdef bint found = False
         if timeout is not None:
             left = <int64_t>(min(max(0.0, timeout), YEARS) * SECOND)
@@ -350,8 +351,7 @@ cdef class Engine(Handle):
         It takes about ``timeout`` seconds at most. Returns how many were written, and how many had no time.
         """
         cdef int64_t left = <int64_t>(min(max(0.0, timeout), YEARS) * SECOND)
-        cdef int32_t n_written = 0
-        cdef int32_t n_left = 0
+        cdef int32_t n_written = 0, n_left = 0
         self.enter()
         self._closed = True
         try:
