@@ -30,10 +30,10 @@ typedef struct lcrt_draft {
     int32_t n_kept; /* of these, tokens that came and whose cells are right */
     int32_t n_found, source;
     int32_t tokens[LCRT_DRAFT_MAX];
-    lcrt_guess guess;
+    lcrt_guess guesses[2]; /* the history's and the model's, each until it is settled */
 } lcrt_draft;
 
-/* The tokens found become the guess, once the last one has been settled. */
+/* The tokens found become the guess of their kind, once the last one has been settled. */
 void lcrt_draft_note(lcrt_draft *draft);
 
 #endif

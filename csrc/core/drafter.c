@@ -77,18 +77,24 @@ lcrt_status lcrt_drafter_init(const lcrt_backend *backend, int32_t n_slots, int3
     return LCRT_OK;
 }
 
-/* How many tokens from the beginning on both have; of the sequence's the last one never counts. */
-static int32_t agree(const lcrt_drafter *drafter, const lcrt_drafting *drafting) {
+void lcrt_drafter_compare(const lcrt_drafter *drafter, lcrt_drafting *drafting) {
     const held *own = &drafter->slots[drafting->slot];
-    int32_t n_max = drafting->n_tokens - 1 < own->n ? drafting->n_tokens - 1 : own->n, n = 0;
-    while (n < n_max && own->tokens[n] == drafting->tokens[n]) {
+    int32_t n_room = drafter->backend.info.n_ctx_seq - drafting->n_tokens;
+    int32_t n_both = drafting->n_tokens - 1 < own->n ? drafting->n_tokens - 1 : own->n, n = 0;
+    if (memcmp(own->tokens, drafting->tokens, (size_t)n_both * sizeof(int32_t)) == 0) {
+        n = n_both;
+    }
+    while (n < n_both && own->tokens[n] == drafting->tokens[n]) {
         n++;
     }
-    return n;
+    drafting->n_same = n;
+    drafting->n_max = drafting->n_max < n_room ? drafting->n_max : n_room;
 }
 
-int32_t lcrt_drafter_lag(const lcrt_drafter *drafter, const lcrt_drafting *drafting) {
-    return drafting->n_tokens - agree(drafter, drafting);
+/* What it still has of that: others may have taken the room since. */
+static int32_t still_same(const lcrt_drafter *drafter, const lcrt_drafting *drafting) {
+    int32_t n = drafter->slots[drafting->slot].n;
+    return drafting->n_same < n ? drafting->n_same : n;
 }
 
 static lcrt_status cut(lcrt_drafter *drafter, int32_t slot, int32_t n) {
@@ -143,7 +149,7 @@ static lcrt_status run(lcrt_drafter *drafter) {
 
 lcrt_status lcrt_drafter_catch_up(lcrt_drafter *drafter, lcrt_drafting *drafting, int32_t n_rows) {
     const lcrt_backend_info *info = &drafter->backend.info;
-    int32_t n_same = agree(drafter, drafting);
+    int32_t n_same = still_same(drafter, drafting);
     int32_t n_left = (drafting->n_tokens < info->n_ctx_seq ? drafting->n_tokens : info->n_ctx_seq) - 1 - n_same;
     n_rows = n_rows < info->n_batch ? n_rows : info->n_batch;
     n_rows = n_rows < n_left ? n_rows : n_left;
@@ -158,6 +164,7 @@ lcrt_status lcrt_drafter_catch_up(lcrt_drafter *drafter, lcrt_drafting *drafting
     }
     status = run(drafter);
     drafting->n = status == LCRT_OK ? n_rows : 0;
+    drafting->n_same = n_same + drafting->n;
     return status == LCRT_ERR_FULL ? LCRT_OK : status;
 }
 
@@ -168,9 +175,8 @@ static lcrt_status add_missing(lcrt_drafter *drafter, lcrt_drafting *draftings, 
     for (int32_t i = 0; i < n_draftings; i++) {
         lcrt_drafting *drafting = &draftings[i];
         drafting->n = 0;
-        int32_t n_same = agree(drafter, drafting), n_room = info->n_ctx_seq - drafting->n_tokens;
+        int32_t n_same = still_same(drafter, drafting);
         bool fits = drafting->n_tokens - n_same <= info->n_batch - drafter->n_rows - (n_draftings - i);
-        drafting->n_max = drafting->n_max < n_room ? drafting->n_max : n_room;
         if (!fits || drafting->n_max <= 0) {
             continue;
         }

@@ -17,23 +17,26 @@ typedef struct lcrt_drafting {
     int32_t slot;
     const int32_t *tokens; /* of its sequence */
     int32_t n_tokens;
-    int32_t n_max; /* tokens to guess */
+    int32_t n_same; /* of these, the first ones that it has computed */
+    int32_t n_max;  /* tokens to guess */
     int32_t *out;
-    int32_t n; /* guessed; fewer where there is no room */
+    int32_t n; /* guessed, or caught up with; fewer where there is no room */
 } lcrt_drafting;
 
-/* The backend stays the caller's and must live longer. LCRT_ERR_UNSUPPORTED for one whose memory cannot be cut or that has not
- * as many sequences as there are slots; n_vocab must be its own. */
+/* The backend stays the caller's and must live longer. LCRT_ERR_UNSUPPORTED for one whose memory cannot be cut or that
+ * has not as many sequences as there are slots; n_vocab must be its own. */
 lcrt_status lcrt_drafter_init(const lcrt_backend *backend, int32_t n_slots, int32_t n_vocab, lcrt_drafter **out);
 void lcrt_drafter_free(lcrt_drafter *drafter);
 
-/* Tokens that must be computed before it can guess: at least one. */
-int32_t lcrt_drafter_lag(const lcrt_drafter *drafter, const lcrt_drafting *drafting);
+/* Before the others, which rely on it until the tokens change: finds n_same, at most all tokens but the last, and
+ * lowers n_max to what there is room for behind them. */
+void lcrt_drafter_compare(const lcrt_drafter *drafter, lcrt_drafting *drafting);
 
-/* Computes up to n_rows of these, all but the last; n becomes how many. */
+/* Computes up to n_rows of the tokens behind n_same, all but the last; n becomes how many, and n_same grows. */
 lcrt_status lcrt_drafter_catch_up(lcrt_drafter *drafter, lcrt_drafting *drafting, int32_t n_rows);
 
-/* Guesses for several slots at a time, the likeliest tokens. Where it lags by more than a batch it guesses nothing. */
+/* Guesses for several slots at a time, the likeliest tokens. Where it lags by more than a batch it guesses nothing, and
+ * so it does where n_max is 0. */
 lcrt_status lcrt_drafter_guess(lcrt_drafter *drafter, lcrt_drafting *draftings, int32_t n_draftings);
 
 #endif

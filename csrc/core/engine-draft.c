@@ -19,7 +19,7 @@ static void add(atomic_int_fast64_t *counter, int64_t n) {
 
 lcrt_status lcrt_engine_drafts_open(lcrt_engine *engine) {
     const lcrt_backend_info *info = &engine->backend.info;
-    lcrt_gate_init(&engine->gate);
+    lcrt_gate_init(&engine->gate, engine->params.drafter != NULL);
     if (engine->params.n_draft == 0 || !info->can_trim || info->n_outputs <= engine->params.n_slots) {
         return LCRT_OK;
     }
@@ -47,13 +47,18 @@ static void put_text(lcrt_engine *engine, lcrt_sequence *sequence) {
 }
 
 /* Compares a guess with n tokens at the end of what has come. */
-static void check_guess(lcrt_engine *engine, lcrt_sequence *sequence, int32_t n) {
-    lcrt_guess *guess = &sequence->draft.guess;
+static void check_guess(lcrt_engine *engine, lcrt_sequence *sequence, lcrt_guess *guess, int32_t n) {
     for (int32_t i = sequence->n_tokens - n; i < sequence->n_tokens && guess->n_seen < guess->n; i++) {
         bool right = sequence->tokens[i] == guess->tokens[guess->n_seen];
         lcrt_gate_observe(&engine->gate, &sequence->draft.own, guess->source, right, !right);
         guess->n_seen = right ? guess->n_seen + 1 : guess->n;
     }
+}
+
+/* Learns from n tokens at the end of what has come. */
+static void take_note(lcrt_engine *engine, lcrt_sequence *sequence, int32_t n) {
+    check_guess(engine, sequence, &sequence->draft.guesses[0], n);
+    check_guess(engine, sequence, &sequence->draft.guesses[1], n);
     for (int32_t i = sequence->n_tokens - n; i < sequence->n_tokens; i++) {
         lcrt_lookup_walk(engine->lookup, &sequence->draft.way, sequence->tokens[i]);
     }
@@ -101,7 +106,7 @@ static lcrt_place find_place(const lcrt_engine *engine, lcrt_sequence *sequence)
 }
 
 void lcrt_draft_note(lcrt_draft *draft) {
-    lcrt_guess *guess = &draft->guess;
+    lcrt_guess *guess = &draft->guesses[draft->source == LCRT_GATE_MODEL];
     if (draft->n_found > 0 && guess->n_seen == guess->n) {
         memcpy(guess->tokens, draft->tokens, sizeof(guess->tokens));
         guess->n = draft->n_found;
@@ -125,14 +130,17 @@ static lcrt_gate_wish find_draft(lcrt_engine *engine, lcrt_sequence *sequence) {
     return (lcrt_gate_wish){.n_max = draft->n_found, .rate = rate};
 }
 
-/* Rows that a pass has room for beyond those that its streams need. */
+/* Rows that a pass has room for beyond those that its streams need, as far as the gate knows what they cost. More tokens
+ * may be known than there is room for. */
 static int32_t spare_rows(const lcrt_engine *engine, int32_t n_wanted) {
     const lcrt_backend_info *info = &engine->backend.info;
     int32_t n_chunk = engine->params.n_chunk;
     n_chunk = n_chunk > 0 ? n_chunk : lcrt_pace_chunk(&engine->pace, engine->n_streams);
     int32_t n = n_chunk - (n_wanted - engine->n_streams);
     n = n < info->n_batch - n_wanted ? n : info->n_batch - n_wanted;
-    return n < info->n_outputs - engine->n_streams ? n : info->n_outputs - engine->n_streams;
+    n = n < info->n_outputs - engine->n_streams ? n : info->n_outputs - engine->n_streams;
+    n = n < LCRT_GATE_ROWS - engine->n_streams ? n : LCRT_GATE_ROWS - engine->n_streams;
+    return n > 0 ? n : 0;
 }
 
 /* Whether every row of the pass is a stream's, and each of them comes to its end. */
@@ -164,7 +172,7 @@ static void level_wishes(lcrt_engine *engine) {
 static int32_t choose(lcrt_engine *engine, int32_t n_spare) {
     for (int32_t i = 0; i < engine->n_shares; i++) {
         lcrt_sequence *sequence = engine->sharing[i];
-        engine->wishes[i] = lcrt_engine_wish_drafter(engine, sequence, find_draft(engine, sequence));
+        engine->wishes[i] = lcrt_engine_wish_drafter(engine, i, find_draft(engine, sequence));
     }
     level_wishes(engine);
     bool always = engine->params.n_draft < 0;
@@ -179,7 +187,6 @@ static int32_t choose(lcrt_engine *engine, int32_t n_spare) {
 
 int32_t lcrt_engine_plan_drafts(lcrt_engine *engine) {
     int32_t n_wanted = 0, n_drafted = 0;
-    engine->drafter_ns = 0;
     for (int32_t i = 0; i < engine->n_shares; i++) {
         lcrt_sequence *sequence = engine->sharing[i];
         sequence->draft.n = 0;
@@ -218,7 +225,7 @@ bool lcrt_engine_drop_drafts(lcrt_engine *engine) {
     for (int32_t i = 0; i < engine->n_shares; i++) {
         had_any = had_any || engine->sharing[i]->draft.n > 0;
     }
-    engine->drafts_held = engine->drafts_held || had_any;
+    engine->drafts_held = true;
     return had_any;
 }
 
@@ -285,7 +292,7 @@ lcrt_status lcrt_engine_follow_draft(lcrt_engine *engine, lcrt_draw *draw, bool 
         sequence->usage.n_accepted += draft->n_kept;
     }
     if (draft->begun) {
-        check_guess(engine, sequence, sequence->n_tokens - draft->base);
+        take_note(engine, sequence, sequence->n_tokens - draft->base);
         put_text(engine, sequence);
     }
     return status;
@@ -297,8 +304,8 @@ void lcrt_engine_settle_drafts(lcrt_engine *engine) {
         n_drafted += engine->draws[i].n_drafted;
         n_kept += engine->draws[i].n_kept;
     }
-    if (n_drafted > 0 || engine->drafter_ns > 0) {
-        lcrt_gate_settle(&engine->gate, engine->n_streams, n_drafted, n_kept, (double)engine->drafter_ns);
+    if (n_drafted > 0) {
+        lcrt_gate_settle(&engine->gate, engine->n_streams, n_drafted, n_kept);
         add(&engine->counters.n_drafted, n_drafted);
         add(&engine->counters.n_accepted, n_kept);
     }

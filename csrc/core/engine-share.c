@@ -1,5 +1,6 @@
 /* engine-share.c -- gives slots to jobs, with as much of their prompts as is there already:
  * held by any slot, or about to be computed by another job. */
+#include "average.h"
 #include "engine-state.h"
 
 /* A slot that would lose no more tokens than this is taken over rather than copied. */
@@ -125,7 +126,7 @@ static lcrt_status share(lcrt_engine *engine, int32_t from, int32_t to, int32_t 
     }
     if (!backend->info.unified) {
         double ns = (double)(lcrt_engine_now(engine) - begin_ns) / lcrt_slots_held(slots, from);
-        engine->copy_ns += engine->copy_ns > 0 ? LEARN_COPY * (ns - engine->copy_ns) : ns;
+        lcrt_average(&engine->copy_ns, ns, LEARN_COPY);
     }
     lcrt_slots_share(slots, from, to, n, backend->info.unified);
     lcrt_engine_share_checkpoints(engine, from, to, n);

@@ -116,9 +116,8 @@ struct lcrt_engine {
     lcrt_gate_wish *wishes;       /* of each of sharing */
     lcrt_backend drafter_backend; /* without vtable: none */
     lcrt_drafter *drafter;        /* NULL: none, or it has failed */
-    lcrt_drafting *draftings;
+    lcrt_drafting *draftings;     /* for each of sharing */
     double guess_ns, catch_up_ns; /* what it takes for a guess, and for a token that it lags by; 0: not measured */
-    int64_t drafter_ns;           /* what it took before the pass under way */
     bool drafts_held;             /* this step has no room for them */
     bool unsynced;                /* a decode without outputs may still be running on the device */
     bool untold;                  /* events are in the ring that the reader has not been woken for ... */
@@ -183,9 +182,10 @@ void lcrt_engine_settle_drafts(lcrt_engine *engine);
 /* engine-drafter.c: guesses of a smaller model. */
 lcrt_status lcrt_engine_drafter_open(lcrt_engine *engine);
 void lcrt_engine_drafter_free(lcrt_engine *engine);
-/* What is wished for a stream, given what the history has. */
-lcrt_gate_wish lcrt_engine_wish_drafter(const lcrt_engine *engine, lcrt_sequence *sequence, lcrt_gate_wish found);
-/* Guesses up to n_max tokens for each stream that wishes so; the wishes become what it has guessed. */
+/* What is wished for stream i, given what the history has. */
+lcrt_gate_wish lcrt_engine_wish_drafter(lcrt_engine *engine, int32_t i, lcrt_gate_wish found);
+/* Guesses up to n_max tokens for each stream that wishes so, or catches up with one of them; the wishes become what it
+ * has guessed. */
 void lcrt_engine_run_drafter(lcrt_engine *engine, int32_t n_max);
 
 /* engine-sets.c: which of the sets has the next pass. */

@@ -1,9 +1,12 @@
 /* engine.c -- one step: take commands, give slots, compose, decode, sample, advance, wake. */
+#include "average.h"
 #include "engine-state.h"
 
 /* Sampling is worth other threads from this many rows and this much time on. */
 #define CREW_ROWS_MIN 4
 #define CREW_NS_MIN 100000
+/* How fast a measurement moves what sampling is known to cost. */
+#define LEARN_DRAW 0.2
 
 static void add(atomic_int_fast64_t *counter, int64_t n) {
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
@@ -189,8 +192,7 @@ static void sample(lcrt_engine *engine) {
     int64_t ns = lcrt_engine_now(engine) - begin_ns;
     add(&engine->counters.sample_ns, ns);
     if (n > 0 && !shared) {
-        double one_ns = (double)ns / n;
-        engine->draw_ns += engine->draw_ns > 0 ? 0.2 * (one_ns - engine->draw_ns) : one_ns;
+        lcrt_average(&engine->draw_ns, (double)ns / n, LEARN_DRAW);
     }
 }
 

@@ -20,20 +20,25 @@ static const double rates_before[LCRT_GATE_SOURCES] = {0.9, 0.7, 0.4, 0.7, 0.4, 
 /* The credit: what a pass adds of its time, and its beginning and limit in passes. */
 #define CREDIT_SHARE 0.003
 #define CREDIT_BEGIN 2.0
+#define CREDIT_BEGIN_ASKS 12.0
 #define CREDIT_MAX 12.0
+/* ... and where a source asks, its limit for what drafts have gained: a long text costs more than plain passes bring. */
+#define CREDIT_MAX_ASKS 96.0
 /* A pass may take so much of the credit more than one without drafts. */
 #define CREDIT_REACH 2.0
+/* What has to be spent before there can be a draft, so much. */
+#define CREDIT_ONCE 0.5
 /* After so many declined drafts a promising one is tried all the same: costs may have changed. */
 #define RETRY_AFTER 256
-#define RETRY_TOKENS 3
 #define RETRY_SHARE 0.7 /* of them expected to be right */
 
 static double bounded(double value, double least, double most) {
     return value < least ? least : value > most ? most : value;
 }
 
-void lcrt_gate_init(lcrt_gate *gate) {
+void lcrt_gate_init(lcrt_gate *gate, bool asks) {
     memset(gate, 0, sizeof(*gate));
+    gate->asks = asks;
     memcpy(gate->rates, rates_before, sizeof(gate->rates));
     gate->costs[1] = 1;
 }
@@ -69,8 +74,11 @@ double lcrt_gate_cost(const lcrt_gate *gate, int32_t n_rows) {
     return gate->one_ns * relative_cost(gate, n_rows);
 }
 
-static void earn(lcrt_gate *gate, double ns) {
-    gate->credit_ns = bounded(gate->credit_ns + ns, -CREDIT_MAX * gate->one_ns, CREDIT_MAX * gate->one_ns);
+/* Up to so many passes; what there is already stays. */
+static void earn(lcrt_gate *gate, double ns, double limit) {
+    double most = limit * gate->one_ns;
+    most = gate->credit_ns > most ? gate->credit_ns : most;
+    gate->credit_ns = bounded(gate->credit_ns + ns, -CREDIT_MAX * gate->one_ns, most);
 }
 
 void lcrt_gate_measure(lcrt_gate *gate, int32_t n_rows, int64_t ns) {
@@ -82,12 +90,12 @@ void lcrt_gate_measure(lcrt_gate *gate, int32_t n_rows, int64_t ns) {
     if (comes_back) {
         double more = (double)ns / gate->one_ns - relative_cost(gate, n_rows);
         gate->back += LEARN_BACK * (bounded(more, 0, BACK_MAX) - gate->back);
-        earn(gate, CREDIT_SHARE * (double)ns);
+        earn(gate, CREDIT_SHARE * (double)ns, CREDIT_MAX);
         return;
     }
     if (gate->one_ns <= 0) {
         gate->one_ns = (double)ns / relative_cost(gate, n_rows);
-        gate->credit_ns = CREDIT_BEGIN * gate->one_ns;
+        gate->credit_ns = (gate->asks ? CREDIT_BEGIN_ASKS : CREDIT_BEGIN) * gate->one_ns;
     }
     int32_t *n_before = &gate->n_measured[n_rows];
     double expected = relative_cost(gate, n_rows);
@@ -100,7 +108,7 @@ void lcrt_gate_measure(lcrt_gate *gate, int32_t n_rows, int64_t ns) {
     }
     gate->one_ns *= 1 + LEARN_NOW * bounded(change, -0.5, 1);
     *n_before += *n_before < COUNT_MAX;
-    earn(gate, CREDIT_SHARE * (double)ns);
+    earn(gate, CREDIT_SHARE * (double)ns, CREDIT_MAX);
 }
 
 static void learn(double *rate, double share, int32_t n_right, bool wrong) {
@@ -122,6 +130,7 @@ typedef struct prospect {
     int32_t n_drafted;
     double n_taken; /* expected */
     double ns;
+    double once_ns; /* before that; of it, the part that this pass has to bring in is in ns */
 } prospect;
 
 static prospect look(const lcrt_gate *gate, const lcrt_gate_wish *wishes, int32_t n_streams, int32_t n) {
@@ -129,13 +138,18 @@ static prospect look(const lcrt_gate *gate, const lcrt_gate_wish *wishes, int32_
     for (int32_t i = 0; i < n_streams; i++) {
         const lcrt_gate_wish *wish = &wishes[i];
         int32_t n_own = wish->n_max < n ? wish->n_max : n;
-        double chance = 1;
+        double chance = 1, n_taken = 0;
         for (int32_t k = 0; k < n_own; k++) {
             chance *= wish->rate;
-            out.n_taken += chance;
+            n_taken += chance;
         }
         out.n_drafted += n_own;
-        out.ns += wish->each_ns * n_own + (n_own > 0 ? wish->once_ns : 0);
+        out.n_taken += n_taken;
+        out.ns += wish->each_ns * n_own;
+        if (n_own > 0 && wish->once_ns > 0) {
+            out.once_ns += wish->once_ns;
+            out.ns += wish->once_ns * (1 + n_taken) / wish->n_left;
+        }
     }
     int32_t n_rows = n_streams + out.n_drafted;
     out.ns += n_rows <= LCRT_GATE_ROWS ? lcrt_gate_cost(gate, n_rows) : 0;
@@ -150,7 +164,12 @@ bool lcrt_gate_is_curious(const lcrt_gate *gate) {
 /* Whether a draft that does not seem to pay is tried, to see what it costs by now. */
 static bool retries(const lcrt_gate *gate, const prospect *short_one, double plain_ns) {
     bool promising = short_one->n_drafted > 0 && short_one->n_taken >= RETRY_SHARE * short_one->n_drafted;
-    return promising && lcrt_gate_is_curious(gate) && gate->credit_ns > short_one->ns - plain_ns;
+    bool affordable = gate->credit_ns > short_one->ns - plain_ns && CREDIT_ONCE * gate->credit_ns >= short_one->once_ns;
+    return promising && affordable && lcrt_gate_is_curious(gate);
+}
+
+static bool is_affordable(const lcrt_gate *gate, const prospect *found, double plain_ns) {
+    return found->ns - plain_ns < CREDIT_REACH * gate->credit_ns && found->once_ns <= CREDIT_ONCE * gate->credit_ns;
 }
 
 int32_t lcrt_gate_choose(lcrt_gate *gate, const lcrt_gate_wish *wishes, int32_t n_streams, int32_t n_spare) {
@@ -167,27 +186,31 @@ int32_t lcrt_gate_choose(lcrt_gate *gate, const lcrt_gate_wish *wishes, int32_t 
     for (int32_t n = 1; n <= n_limit; n++) {
         prospect found = look(gate, wishes, n_streams, n);
         double speed = (n_streams + found.n_taken) / found.ns;
-        bool affordable = found.n_drafted <= n_spare && found.ns - plain_ns < CREDIT_REACH * gate->credit_ns;
-        if (affordable && speed > best) {
+        if (found.n_drafted <= n_spare && speed > best && is_affordable(gate, &found, plain_ns)) {
             best = speed;
             n_best = n;
         }
     }
     if (n_best == 0) {
-        int32_t n_retry = n_limit < RETRY_TOKENS ? n_limit : RETRY_TOKENS;
+        int32_t n_retry = n_limit < LCRT_GATE_RETRY_TOKENS ? n_limit : LCRT_GATE_RETRY_TOKENS;
         prospect short_one = look(gate, wishes, n_streams, n_retry);
         bool fits = short_one.n_drafted <= n_spare;
-        gate->n_declined++;
+        gate->n_declined += gate->n_declined < RETRY_AFTER;
         n_best = fits && retries(gate, &short_one, plain_ns) ? n_retry : 0;
     }
-    gate->n_declined = n_best > 0 ? 0 : gate->n_declined;
     gate->was_plain = gate->n_rows_last <= n_streams;
     return n_best;
 }
 
-void lcrt_gate_settle(lcrt_gate *gate, int32_t n_streams, int32_t n_drafted, int32_t n_taken, double draft_ns) {
+void lcrt_gate_spend(lcrt_gate *gate, int64_t ns) {
+    earn(gate, -(double)ns, CREDIT_MAX);
+}
+
+void lcrt_gate_settle(lcrt_gate *gate, int32_t n_streams, int32_t n_drafted, int32_t n_taken) {
     double plain_ns = lcrt_gate_cost(gate, n_streams);
-    double spent_ns = lcrt_gate_cost(gate, n_streams + n_drafted) + draft_ns - plain_ns;
+    double spent_ns = lcrt_gate_cost(gate, n_streams + n_drafted) - plain_ns;
     spent_ns += n_drafted > 0 && gate->was_plain ? gate->back * gate->one_ns : 0;
-    earn(gate, plain_ns / n_streams * n_taken - spent_ns);
+    double limit = gate->asks ? CREDIT_MAX_ASKS : CREDIT_MAX;
+    earn(gate, plain_ns / n_streams * n_taken - spent_ns, limit);
+    gate->n_declined = 0;
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "average.h"
+
 /* Chunks are of these sizes; kernels like multiples of 32. */
 static const int32_t sizes[LCRT_PACE_SIZES] = {1,   2,   4,   8,   16,  32,   48,   64,   96,  128,
                                                192, 256, 384, 512, 768, 1024, 1536, 2048, 4096};
@@ -93,7 +95,7 @@ void lcrt_pace_measure(lcrt_pace *pace, int32_t n_decode, int32_t n_prompt, int6
     if (n_prompt == 0) {
         double *known = &pace->decode_ns[decode_class(n_decode)];
         double sample = *known > 0 ? bounded((double)ns, *known / 4, *known * 4) : (double)ns;
-        *known = *known > 0 ? *known + LEARN_DECODE * (sample - *known) : sample;
+        lcrt_average(known, sample, LEARN_DECODE);
         return;
     }
     /* Some of the time is the prompt's even when the decode rows were slower than known. */

@@ -1,7 +1,8 @@
 /* tiers.h -- states of sequences that are no longer in the backend: in host memory, or as files.
  *
- * A book of states under their tokens, for each set of changes of the weights one that knows nothing of the others. What host memory has no room for goes to disk when there is one,
- * else it is forgotten, the least valuable first. States come back to host memory before they are used.
+ * A book of states under their tokens, for each set of changes of the weights one that knows nothing of the others.
+ * What host memory has no room for goes to disk when there is one, else it is forgotten, the least valuable first.
+ * States come back to host memory before they are used.
  *
  * The engine thread calls everything. Files are written and read by the disk's own thread; settle takes
  * up what it has done. Nothing here knows a backend: bytes come in and go out. */

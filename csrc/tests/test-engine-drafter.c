@@ -1,44 +1,12 @@
 /* A smaller model that guesses: the same answers, sooner, and no later when it guesses badly. */
-#include "rig.h"
-
-#define MS 1000000
-
-static lcrt_backend drafter;
-static lcrt_fake_params drafter_params;
-
-/* The answers depend on all that came before, so that the history is of no use. */
-static lcrt_rig *rig_drafter(int32_t n_draft, uint64_t seed) {
-    lcrt_rig *rig = rig_new_hash();
-    rig->fake.step_ns = 10 * MS;
-    rig->fake.row_ns = MS / 10;
-    rig->fake.n_outputs = 64;
-    rig->fake.seed = 1;
-    rig->params.n_draft = n_draft;
-    drafter_params = rig->fake;
-    drafter_params.seed = seed;
-    return rig;
-}
-
-static void open_with_drafter(lcrt_rig *rig) {
-    REQUIRE(lcrt_backend_fake(&drafter_params, &drafter) == LCRT_OK);
-    rig->params.drafter = &drafter;
-    rig_open(rig);
-}
-
-/* Nothing was done to the drafter that may not be done. */
-static void end_with_drafter(lcrt_rig *rig) {
-    lcrt_fake_stats stats;
-    lcrt_fake_stats_get(&drafter, &stats);
-    CHECK_INT(stats.n_faults, 0);
-    rig_end(rig);
-}
+#include "drafter-rig.h"
 
 static void one_that_knows_the_answer_has_all_its_guesses_taken(void) {
     int64_t n_decodes[2];
     for (int32_t i = 0; i < 2; i++) {
         lcrt_rig *rig = rig_drafter(8, 1);
         if (i == 0) {
-            rig_open(rig);
+            open_alone(rig);
         } else {
             open_with_drafter(rig);
         }
@@ -99,14 +67,16 @@ static void it_follows_whatever_the_slots_hold(void) {
             }
         }
         rig_run(rig);
-        int32_t n_accepted = 0;
+        int32_t n_accepted = 0, n_drafted = 0;
         for (uint64_t id = 1; id <= 30; id++) {
             lcrt_job job = rig_job_default(id);
             job.max_tokens = 30 + (int32_t)id;
             rig_check_model(rig, &job, prompts[id % 6], split == 1 ? 512 : 4096);
             n_accepted += rig->jobs[id].usage.n_accepted;
+            n_drafted += rig->jobs[id].usage.n_drafted;
         }
-        CHECK(n_accepted > 300);
+        /* What it is asked for is right; the history is wrong now and then. */
+        CHECK(n_accepted > 300 && 10 * n_accepted > 9 * n_drafted);
         end_with_drafter(rig);
     }
 }

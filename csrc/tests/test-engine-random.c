@@ -2,7 +2,7 @@
  *
  * test-engine-random [SEED [ROUNDS]]: every round has its own seed, which is printed when
  * something is wrong, so that it can be repeated alone. */
-#include "rig.h"
+#include "drafter-rig.h"
 
 #define N_JOBS 40
 #define PROMPT_MAX 120
@@ -59,7 +59,28 @@ static void plan_engine(lcrt_rig *rig) {
     rig->params.events_len = chance(40) ? 4096 : 1 << 20;
     rig->params.n_sampler_threads = test_between(&seed, 1, 3);
     rig->params.n_draft = chance(70) ? test_between(&seed, 1, LCRT_DRAFT_MAX) : 0;
+    rig->params.n_draft = chance(30) ? -rig->params.n_draft : rig->params.n_draft; /* always */
     rig->params.cache.ram_len = chance(50) ? 1 << test_between(&seed, 10, 18) : 0;
+}
+
+/* A smaller model that is always right, or nearly never. It has room for less, at times, and fails now and then. */
+static void plan_drafter(lcrt_rig *rig) {
+    drafter = (lcrt_backend){.self = NULL};
+    if (!rig->fake.can_trim || chance(50)) {
+        return;
+    }
+    drafter_params = rig->fake;
+    drafter_params.seed += chance(30);
+    drafter_params.unified = chance(80);
+    drafter_params.consecutive = false;
+    drafter_params.n_ctx_seq = test_between(&seed, 20, rig->fake.n_ctx_seq);
+    drafter_params.n_ctx = drafter_params.n_ctx_seq * (drafter_params.unified ? 1 : drafter_params.n_seq_max);
+    drafter_params.n_sets = 0;
+    drafter_params.step_ns /= test_between(&seed, 1, 20);
+    drafter_params.row_ns /= test_between(&seed, 1, 20);
+    drafter_params.fail_at = chance(10) ? test_between(&seed, 1, 400) : 0;
+    REQUIRE(lcrt_backend_fake(&drafter_params, &drafter) == LCRT_OK);
+    rig->params.drafter = &drafter;
 }
 
 /* Some prompts go on like an earlier one, or like it and its answer's first tokens might. */
@@ -167,7 +188,7 @@ static void check_job(const lcrt_rig *rig, int32_t i) {
     CHECK_INT(got->finish, whole.finish);
     CHECK_INT(got->n_tokens, whole.n_tokens);
     CHECK_INT(got->usage.n_shifts, whole.n_shifts);
-    CHECK(got->usage.n_accepted <= got->usage.n_drafted && (got->usage.n_drafted == 0 || rig->params.n_draft > 0));
+    CHECK(got->usage.n_accepted <= got->usage.n_drafted && (got->usage.n_drafted == 0 || rig->params.n_draft != 0));
     CHECK(got->text_len == whole.text_len && memcmp(got->text, whole.text, (size_t)whole.text_len) == 0);
 }
 
@@ -206,6 +227,7 @@ static void run_round(uint64_t round_seed, bool threaded) {
     lcrt_rig *rig = rig_new();
     plan_backend(rig);
     plan_engine(rig);
+    plan_drafter(rig);
     for (int32_t i = 0; i < N_JOBS; i++) {
         plan_job(rig, i);
     }
@@ -216,8 +238,7 @@ static void run_round(uint64_t round_seed, bool threaded) {
     if (threaded) {
         REQUIRE(lcrt_engine_init(&rig->backend, &rig->params, &rig->engine) == LCRT_OK);
     } else {
-        REQUIRE(lcrt_engine_open(&rig->backend, &rig->params, lcrt_fake_clock, rig->backend.self, &rig->engine) ==
-                LCRT_OK);
+        REQUIRE(lcrt_engine_open(&rig->backend, &rig->params, both_clocks, rig, &rig->engine) == LCRT_OK);
     }
     drive(rig, test_between(&seed, 5, 100));
     for (int32_t i = 0; i < N_JOBS; i++) {
@@ -227,7 +248,11 @@ static void run_round(uint64_t round_seed, bool threaded) {
     lcrt_engine_stats_get(rig->engine, &stats);
     n_drafted += stats.n_drafted;
     n_accepted += stats.n_accepted;
-    rig_end(rig);
+    if (rig->params.drafter != NULL) {
+        end_with_drafter(rig);
+    } else {
+        rig_end(rig);
+    }
     for (int32_t i = 0; i < N_JOBS; i++) {
         CHECK(!plans[i].guided || (plans[i].stats.n_freed == 1 && plans[i].stats.n_faults == 0));
     }
