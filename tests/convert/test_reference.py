@@ -16,7 +16,7 @@ from lcrt.native.context import Context
 from lcrt.native.model import Model
 from lcrt.native.values import ContextParams
 from tests.convert import folders_models as models
-from tests.convert.folders import Config, Weights
+from tests.convert.folders import Config, Weights, write_json
 from tests.convert.reference import Array, logits
 from tests.convert.reference_plans import plan
 
@@ -118,6 +118,16 @@ def test_a_converted_model_says_what_its_weights_say(case: Case, tmp_path: Path)
     np.testing.assert_array_equal(found.argmax(1)[clear], wanted.argmax(1)[clear])
 
 
+def test_caps_that_a_config_says_are_none_are_none(tmp_path: Path) -> None:
+    case = Case("gemma2", {"attn_logit_softcapping": None, "final_logit_softcapping": None})
+    weights = models.write(tmp_path / "model", case.config)
+    off = dict.fromkeys(("attn_logit_softcapping", "final_logit_softcapping"))
+    write_json(tmp_path / "model" / "config.json", case.config | off)
+    wanted = expected(case, weights)
+    assert distance(said(to_gguf(tmp_path / "model", "F32"), case), wanted) < case.bound
+    assert distance(expected(Case("gemma2"), weights), wanted) > 10 * case.bound
+
+
 @every_case
 def test_no_tensor_could_be_wrong_unseen(case: Case) -> None:
     """Rows in another order, in any one tensor, are far beyond the bound that converted models keep to."""
@@ -128,7 +138,7 @@ def test_no_tensor_could_be_wrong_unseen(case: Case) -> None:
         assert distance(expected(case, moved, N_FEW), right) > 5 * case.bound, name
 
 
-@pytest.mark.parametrize(("dtype", "bound"), [("F16", 5e-3), ("BF16", 2e-1)])
+@pytest.mark.parametrize(("dtype", "bound"), [("F16", 2e-2), ("BF16", 2e-1)])
 @pytest.mark.parametrize("family", ["llama", "qwen2"])
 def test_half_precision_differs_by_its_last_digits(family: str, dtype: str, bound: float, tmp_path: Path) -> None:
     """Wider bounds: with such weights llama.cpp rounds what they are multiplied with to the same type."""

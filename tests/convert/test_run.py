@@ -43,6 +43,12 @@ def test_what_goes_wrong_there_is_raised_here_and_leaves_no_file(folder: Path) -
     assert not output.exists()
 
 
+def test_what_will_not_be_as_in_the_source_is_told(tmp_path: Path) -> None:
+    models.write(tmp_path / "model", models.config("phi3"))
+    told = [step.status for step in convert(tmp_path / "model", tmp_path / "model.gguf")]
+    assert "warning: the window of 511 tokens that this model looks back is not kept here: set num_ctx to that" in told
+
+
 def test_a_type_that_is_none_is_refused(folder: Path) -> None:
     with pytest.raises(InvalidRequest, match="only to F32, F16, BF16"):
         list(convert(folder, folder.with_suffix(".gguf"), file_type="Q4_0"))

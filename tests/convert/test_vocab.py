@@ -106,6 +106,15 @@ def test_merges_that_are_not_those_of_pieces_are_refused(tmp_path: Path) -> None
         trained.to_gguf(tmp_path / "model")
 
 
+def test_a_token_of_any_length_takes_no_time(tmp_path: Path) -> None:
+    trained.write_folder(tmp_path / "model", trained.pieces(prefix=True), bos="<s>", eos="</s>")
+    path = tmp_path / "model" / "tokenizer.json"
+    model = read_object(path)["model"]
+    edit_json(path, model=model | {"vocab": model["vocab"] | {"a" * (1 << 20): len(model["vocab"])}})
+    with pytest.raises(UnsupportedModel, match="a token of 1048576 letters"):
+        trained.to_gguf(tmp_path / "model")
+
+
 def test_a_kind_of_tokenizer_that_is_not_known_is_refused(tmp_path: Path) -> None:
     byte_pair_folder(tmp_path / "model")
     edit_json(

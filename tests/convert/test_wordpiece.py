@@ -70,6 +70,12 @@ def test_capitals_and_accents_count_as_the_files_say(
     assert numbers(folder, "THE \u00e9") == words(*found)
 
 
+def test_a_normalizer_among_others_counts(folder: Path) -> None:
+    normalizer = {"type": "BertNormalizer", "lowercase": False, "strip_accents": True}
+    edit(folder, "tokenizer.json", normalizer={"type": "Sequence", "normalizers": [{"type": "NFC"}, normalizer]})
+    assert numbers(folder, "THE \u00e9") == words("[UNK]", "e")
+
+
 def test_more_embeddings_than_tokens_and_two_tokens_of_one_text_do_no_harm(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     models.write(folder, models.config("bert", vocab_size=len(WORDS) + 9))
@@ -85,7 +91,7 @@ def test_more_embeddings_than_tokens_and_two_tokens_of_one_text_do_no_harm(tmp_p
         ({"type": "Unigram", "vocab": [["a", 0.0]]}, "tokenizer of type Unigram is not supported"),
         ({"type": "WordPiece", "vocab": {"[UNK]": 0, "[CLS]": 2}}, "not numbered one after the other"),
         ({"type": "WordPiece", "vocab": {"[UNK]": 0, "[CLS]": 0}}, "not numbered one after the other"),
-        ({"type": "WordPiece", "vocab": {"[UNK]": "0"}}, r"tokenizer\.json` cannot be used"),
+        ({"type": "WordPiece", "vocab": {"[UNK]": "0"}}, r"tokenizer\.json` cannot be read"),
         ({"type": "WordPiece", "vocab": {"[UNK]": 0, "[SEP]": 1}}, r"has no token \[CLS\]"),
         ({"type": "WordPiece", "vocab": {"a": 0}, "continuing_subword_prefix": "@@"}, "another mark"),
     ],
@@ -122,6 +128,35 @@ def test_the_newer_name_of_a_pooling_is_known(tmp_path: Path) -> None:
     (tmp_path / "1_Pooling").mkdir()
     write_json(tmp_path / "1_Pooling" / "config.json", {"pooling_mode": "cls"})
     assert pooling(tmp_path) == 2
+
+
+ST = "sentence_transformers.models"
+
+
+def test_modules_that_the_engine_computes_are_known(folder: Path) -> None:
+    kinds = [f"{ST}.Transformer", f"{ST}.Pooling", "sentence_transformers.sentence_transformer.modules.Normalize"]
+    write_json(folder / "modules.json", [{"idx": i, "path": "", "type": kind} for i, kind in enumerate(kinds)])
+    assert numbers(folder, "cat") == words("cat")
+
+
+@pytest.mark.parametrize("family", ["bert", "nomic_bert"])
+@pytest.mark.parametrize(
+    ("modules", "reason"),
+    [
+        ([{"type": f"{ST}.Transformer"}, {"type": f"{ST}.Dense"}], "names the module Dense, which is not supported"),
+        ([{"type": f"{ST}.LSTM"}], "the module LSTM"),
+        ([{"idx": 0}], "the module nothing"),
+        ({"type": f"{ST}.Dense"}, "holds no list of JSON objects"),
+        (["Dense"], "holds no list of JSON objects"),
+    ],
+)
+def test_vectors_that_go_through_more_than_the_weights_are_refused(
+    family: str, modules: object, reason: str, tmp_path: Path
+) -> None:
+    models.write(tmp_path / "model", models.config(family))
+    write_json(tmp_path / "model" / "modules.json", modules)
+    with pytest.raises(LcrtError, match=reason):
+        write_model(tmp_path / "model", tmp_path / "model.gguf", tell=lambda *_: None)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """A folder becomes the file that its config and weights say; what does not fit is told in words."""
 
-import shutil
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from lcrt.convert.write import write_model
 from lcrt.errors import InvalidRequest, LcrtError, StoreError, UnsupportedModel
 from lcrt.gguf.check import check_header
 from lcrt.gguf.reader import Header, read_header
+from lcrt.store import room
 from tests.convert import folders_models as models
 from tests.convert.folders import Weights, write_json, write_weights
 
@@ -185,9 +186,8 @@ def test_the_text_part_of_a_model_that_sees_is_taken(beginning: str, tmp_path: P
 def test_a_disk_without_room_is_noticed_before_anything_is_written(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    full = shutil.disk_usage(folder)._replace(free=1000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
-    with pytest.raises(StoreError, match="only 1 KB are free"):
+    monkeypatch.setattr(room, "MARGIN", 2**62)
+    with pytest.raises(StoreError, match=r"not enough space: .* are needed"):
         converted(folder)
     assert not folder.with_suffix(".gguf").exists()
 
@@ -197,6 +197,35 @@ def test_a_window_that_is_not_the_usual_one_is_told(tmp_path: Path) -> None:
     edit(tmp_path / "model", layer_types=["full_attention", *["sliding_attention"] * 3], sliding_window_pattern=None)
     header = converted(tmp_path / "model")
     assert header.array("gemma3.attention.sliding_window_pattern") == [False, True, True, True]
+
+
+WINDOWED = [
+    ("mistral", {"sliding_window": 300}, 300),
+    ("mistral", {"sliding_window": 512}, 0),
+    ("mistral", {"sliding_window": None}, 0),
+    ("mistral", {"sliding_window": ..., "max_position_embeddings": 8192}, 4096),
+    ("mistral", {"sliding_window": 300, "architectures": ["LlamaForCausalLM"]}, 0),
+    ("phi3", {"sliding_window": 511}, 511),
+    ("phi3", {"sliding_window": None}, 0),
+    ("qwen2", {"sliding_window": 100, "use_sliding_window": False}, 0),
+    ("qwen2", {"sliding_window": 100, "use_sliding_window": True}, 100),
+    ("qwen3", {"sliding_window": None, "use_sliding_window": True}, 0),
+    ("qwen3", {"sliding_window": 9, "use_sliding_window": True, "layer_types": ["full_attention"] * 2}, 0),
+    ("gemma2", {"sliding_window": 24}, 0),
+]
+
+
+@pytest.mark.parametrize(("family", "changes", "window"), WINDOWED)
+def test_a_window_that_the_engine_does_not_keep_is_warned_of(
+    family: str, changes: dict[str, object], window: int, tmp_path: Path
+) -> None:
+    config = models.config(family)
+    models.write(tmp_path / "model", config)
+    found = {name: value for name, value in (config | changes).items() if value is not ...}
+    write_json(tmp_path / "model" / "config.json", found)
+    told: list[str] = []
+    write_model(tmp_path / "model", tmp_path / "model.gguf", tell=lambda *_: None, warn=told.append)
+    assert [re.findall(r"\d+", text) for text in told] == ([[str(window)]] if window else [])
 
 
 def test_a_scale_of_attention_that_the_engine_does_not_use_is_refused(tmp_path: Path) -> None:

@@ -30,6 +30,10 @@ class Config:
         """Tell whether there is a value."""
         return self._values.get(name) is not None
 
+    def is_off(self, name: str) -> bool:
+        """Tell whether the value is ``null`` in so many words: some take that for none, and a missing one for usual."""
+        return name in self._values and self._values[name] is None
+
     def raw(self, name: str) -> object:
         """Read a value of any type, None when there is none."""
         return self._values.get(name)

@@ -70,6 +70,14 @@ def check_activation(config: Config, allowed: tuple[str, ...]) -> None:
         raise UnsupportedModel(f"the activation `{told}` is not supported for this architecture")
 
 
+def unseen_window(config: Config, window: int, context: int) -> list[str]:
+    """Warn of layers that look back ``window`` tokens only, 0 for all: the engine has no such for this architecture."""
+    kinds = config.texts("layer_types", ("sliding_attention",))
+    if not 0 < window < context or "sliding_attention" not in kinds:
+        return []
+    return [f"warning: the window of {window} tokens that this model looks back is not kept here: set num_ctx to that"]
+
+
 def ends(config: Config, of: Sizes, *, tied: bool, norm: Reshape = KEEP) -> dict[str, Target]:
     """Embeddings, the last norm, and the output matrix unless it is the embeddings again."""
     matrix = (of.n_vocab, of.width)

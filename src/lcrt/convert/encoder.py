@@ -4,12 +4,15 @@ from pathlib import Path
 
 from lcrt.convert.config import Config
 from lcrt.convert.family import Metadata
-from lcrt.convert.jsonfile import read_object
+from lcrt.convert.jsonfile import read_object, read_objects
 from lcrt.errors import UnsupportedModel
 
 _POOLINGS = {"pooling_mode_mean_tokens": 1, "pooling_mode_cls_token": 2, "pooling_mode_lasttoken": 3}
 _NAMED = {"mean": 1, "cls": 2, "lasttoken": 3}
 _MEAN = 1
+_MODULES = "modules.json"
+_COMPUTED = ("Transformer", "Pooling", "Normalize")
+"""Modules of sentence-transformers that the engine computes, the last of them whether it is there or not."""
 
 
 def pooling(folder: Path) -> int:
@@ -29,6 +32,18 @@ def pooling(folder: Path) -> int:
     return chosen[0]
 
 
+def check_modules(folder: Path) -> None:
+    """Refuse a model whose vectors go through more than the weights here, as a Dense layer behind the pooling."""
+    for module in read_objects(folder / _MODULES):
+        name = str(module.get("type", "")).rpartition(".")[2]
+        if name not in _COMPUTED:
+            raise UnsupportedModel(
+                f"`{_MODULES}` names the module {name or 'nothing'}, which is not supported: vectors would be others",
+                f"supported are {', '.join(_COMPUTED)}: choose a model without it",
+            )
+
+
 def vector_keys(prefix: str, folder: Path) -> Metadata:
     """Make the keys that say that the model makes vectors, and how."""
+    check_modules(folder)
     return {f"{prefix}.attention.causal": False, f"{prefix}.pooling_type": pooling(folder)}

@@ -60,6 +60,8 @@ class Family(msgspec.Struct, frozen=True):
     """The tokenizer's keys, of the files in the folder."""
     computed: Callable[[Config], Sequence[Tensor]] = lambda _: ()
     """Tensors that are computed from the config."""
+    warnings: Callable[[Config], Sequence[str]] = lambda _: ()
+    """What the engine computes otherwise than the source, for people."""
     prefixes: tuple[tuple[str, str], ...] = (("", ""),)
     """Beginnings that names may have in a checkpoint, and what stands there in ``tensors``."""
     skipped: tuple[str, ...] = ()

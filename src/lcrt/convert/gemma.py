@@ -35,6 +35,8 @@ _CONTEXTS = {_SECOND: 8192, _THIRD: 131072}
 _WIDEST = {_SECOND: 46, _THIRD: 62}
 """Layers of the size whose attention the engine scales by the width, all others by the head."""
 _SCALAR = 256.0
+_NO_CAP = 65536.0
+"""Stands for no soft cap, which the engine always applies: so far off, it changes nothing that a float32 would show."""
 _NORM = Reshape(change=lambda rows: rows + 1)
 """The source multiplies by one more than it stores."""
 
@@ -58,9 +60,13 @@ def _metadata(name: str, config: Config) -> Metadata:
 
 def _second_keys(config: Config) -> Metadata:
     return {
-        f"{_SECOND}.attn_logit_softcapping": config.number("attn_logit_softcapping", 50.0),
-        f"{_SECOND}.final_logit_softcapping": config.number("final_logit_softcapping", 30.0),
+        f"{_SECOND}.attn_logit_softcapping": _cap(config, "attn_logit_softcapping", 50.0),
+        f"{_SECOND}.final_logit_softcapping": _cap(config, "final_logit_softcapping", 30.0),
     }
+
+
+def _cap(config: Config, name: str, usual: float) -> float:
+    return _NO_CAP if config.is_off(name) else config.positive(name, usual)
 
 
 def _third_keys(config: Config) -> Metadata:
@@ -71,7 +77,7 @@ def _third_keys(config: Config) -> Metadata:
         f"{_THIRD}.rope.freq_base_swa": rope.sliding_base(config, 10_000.0),
     }
     if config.has("final_logit_softcapping"):
-        found[f"{_THIRD}.final_logit_softcapping"] = config.number("final_logit_softcapping")
+        found[f"{_THIRD}.final_logit_softcapping"] = config.positive("final_logit_softcapping")
     return found
 
 

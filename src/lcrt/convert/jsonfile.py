@@ -16,12 +16,26 @@ def read_object(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         return {}
-    if path.stat().st_size > _MAX:
-        raise InvalidRequest(f"`{path.name}` is larger than {_MAX >> 20} MiB")
-    try:
-        value = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest(f"`{path.name}` is no JSON: {error}") from error
+    value = _read(path)
     if not isinstance(value, dict):
         raise InvalidRequest(f"`{path.name}` holds no JSON object")
     return value
+
+
+def read_objects(path: Path) -> list[dict[str, Any]]:
+    """Read a list of JSON objects in the same way."""
+    if not path.is_file():
+        return []
+    values = _read(path)
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        raise InvalidRequest(f"`{path.name}` holds no list of JSON objects")
+    return values
+
+
+def _read(path: Path) -> object:
+    if path.stat().st_size > _MAX:
+        raise InvalidRequest(f"`{path.name}` is larger than {_MAX >> 20} MiB")
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"`{path.name}` is no JSON: {error}") from error

@@ -3,14 +3,27 @@
 from collections.abc import Mapping
 
 from lcrt.convert import rope
-from lcrt.convert.config import Config
-from lcrt.convert.decoder import Sizes, attention, check_activation, ends, feed_forward, sizes, usual_keys
+from lcrt.convert.config import ARCHITECTURES, Config
+from lcrt.convert.decoder import (
+    Sizes,
+    attention,
+    check_activation,
+    ends,
+    feed_forward,
+    sizes,
+    unseen_window,
+    usual_keys,
+)
 from lcrt.convert.family import Family, Metadata, Reshape, Target
 from lcrt.convert.numbers import Array
 from lcrt.convert.vocab.text import of_text
 from lcrt.gguf.writer import Tensor
 
 _NAME = "llama"
+_CONTEXT = 2048
+_MISTRAL = ("MistralForCausalLM", "MistralModel")
+_MISTRAL_WINDOW = 4096
+"""What Mistral looks back where nothing is said; ``null`` says that it looks back all the way."""
 
 
 def interleaved(head_dim: int) -> Reshape:
@@ -28,7 +41,7 @@ def _metadata(config: Config) -> Metadata:
     rope.check_full(config)
     of = sizes(config)
     return {
-        **usual_keys(_NAME, config, of, 2048),
+        **usual_keys(_NAME, config, of, _CONTEXT),
         **rope.keys(_NAME, config, ("linear", "yarn", "llama3")),
         f"{_NAME}.rope.dimension_count": of.head_dim,
     }
@@ -56,12 +69,20 @@ def _computed(config: Config) -> list[Tensor]:
     return rope.frequency_factors(config, sizes(config).head_dim)
 
 
+def _warnings(config: Config) -> list[str]:
+    if config.texts(ARCHITECTURES)[0] not in _MISTRAL or config.is_off("sliding_window"):
+        return []
+    window = config.count("sliding_window", _MISTRAL_WINDOW)
+    return unseen_window(config, window, config.size("max_position_embeddings", _CONTEXT))
+
+
 LLAMA = Family(
     architecture=_NAME,
-    sources=("LlamaForCausalLM", "LLaMAForCausalLM", "MistralForCausalLM", "LlamaModel", "MistralModel"),
+    sources=("LlamaForCausalLM", "LLaMAForCausalLM", "LlamaModel", *_MISTRAL),
     metadata=_metadata,
     tensors=_tensors,
     vocabulary=of_text,
     computed=_computed,
+    warnings=_warnings,
     prefixes=(("", ""), ("", "model.")),
 )

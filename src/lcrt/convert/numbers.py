@@ -16,13 +16,13 @@ Floats = npt.NDArray[np.float32]
 FLOATS = ("F32", "F16", "BF16", "F64")
 """Types that weights may have."""
 
-_STORAGE: dict[str, npt.DTypeLike] = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
+_STORAGE: dict[str, npt.DTypeLike] = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8", "F8_E4M3": "u1"}
 _NAN_BITS = np.uint32(0x7F800000)
 _QUIET = np.uint32(0x00400000)
 
 
 def view(data: bytearray | bytes, dtype: str) -> Array:
-    """See bytes as numbers; bfloat16 as their bits."""
+    """See bytes as numbers; those that numpy does not have as their bits."""
     return np.frombuffer(data, _STORAGE[dtype])
 
 

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 
 from lcrt.convert import rope
 from lcrt.convert.config import Config
-from lcrt.convert.decoder import Sizes, check_activation, ends, sizes, usual_keys
+from lcrt.convert.decoder import Sizes, check_activation, ends, sizes, unseen_window, usual_keys
 from lcrt.convert.family import Family, Metadata, Target
 from lcrt.convert.vocab.text import of_text
 from lcrt.gguf.writer import Tensor
 
 _NAME = "phi3"
 _LONG = ("longrope", "su")
+_CONTEXT = 4096
 
 
 def _turned(config: Config, of: Sizes) -> int:
@@ -27,7 +28,7 @@ def _turned(config: Config, of: Sizes) -> int:
 def _trained_context(config: Config) -> int:
     told = rope.parameters(config)
     part = told if told.has("original_max_position_embeddings") else config
-    return part.size("original_max_position_embeddings", config.size("max_position_embeddings", 4096))
+    return part.size("original_max_position_embeddings", config.size("max_position_embeddings", _CONTEXT))
 
 
 def _metadata(config: Config) -> Metadata:
@@ -35,7 +36,7 @@ def _metadata(config: Config) -> Metadata:
     of = sizes(config)
     scaling = f"{_NAME}.rope.scaling"
     found: Metadata = {
-        **usual_keys(_NAME, config, of, 4096),
+        **usual_keys(_NAME, config, of, _CONTEXT),
         **rope.keys(_NAME, config, _LONG),
         f"{_NAME}.rope.dimension_count": _turned(config, of),
         f"{scaling}.original_context_length": _trained_context(config),
@@ -50,7 +51,7 @@ def _attention_factor(config: Config) -> float:
     told = rope.parameters(config)
     trained = _trained_context(config)
     default = 1.0
-    scale = told.number("factor", config.size("max_position_embeddings", 4096) / trained)
+    scale = told.number("factor", config.size("max_position_embeddings", _CONTEXT) / trained)
     if scale > 1 and trained > 1:
         default = math.sqrt(1 + math.log(scale) / math.log(trained))
     return told.number("attention_factor", default)
@@ -90,6 +91,11 @@ def _tensors(config: Config) -> Mapping[str, Target]:
     return found
 
 
+def _warnings(config: Config) -> list[str]:
+    context = config.size("max_position_embeddings", _CONTEXT)
+    return unseen_window(config, config.count("sliding_window", 0), context)
+
+
 PHI3 = Family(
     architecture=_NAME,
     sources=("Phi3ForCausalLM",),
@@ -97,4 +103,5 @@ PHI3 = Family(
     tensors=_tensors,
     vocabulary=of_text,
     computed=_computed,
+    warnings=_warnings,
 )

@@ -7,6 +7,7 @@ import numpy as np
 
 from lcrt.convert.config import Config
 from lcrt.convert.family import Family, Target
+from lcrt.convert.fp8 import FP8, Scale, take_scales
 from lcrt.convert.numbers import FLOATS, Array, from_floats, recode, to_floats, view
 from lcrt.convert.safetensors import Stored
 from lcrt.errors import InvalidRequest, UnsupportedModel
@@ -26,6 +27,8 @@ class Planned(msgspec.Struct, frozen=True):
     stored: Stored
     target: Target
     type: str
+    scale: Scale | None = None
+    """What its numbers are multiplied by where they have eight bits."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -41,34 +44,44 @@ class Planned(msgspec.Struct, frozen=True):
         """Read, reorder, compute and narrow, one block at a time."""
         unit = self.target.reshape.unit
         n_rows = max(1, _BLOCK // max(1, self.stored.row_size) // unit) * unit
+        first = 0
         for block in self.stored.blocks(n_rows, self.target.reshape.n_rows):
             rows = view(block, self.stored.dtype).reshape(-1, *self.stored.shape[1:])
-            yield memoryview(np.ascontiguousarray(self._changed(rows)).reshape(-1).view(np.uint8).data)
+            dtype = self.stored.dtype
+            if self.scale is not None:
+                rows, dtype = self.scale.widen(rows, first), "F32"
+            yield memoryview(np.ascontiguousarray(self._changed(rows, dtype)).reshape(-1).view(np.uint8).data)
+            first += n_rows
 
-    def _changed(self, rows: Array) -> Array:
+    def _changed(self, rows: Array, dtype: str) -> Array:
         reshape = self.target.reshape
         if reshape.order is not None:
             rows = reshape.order(rows)
         if reshape.change is not None:
-            return from_floats(reshape.change(to_floats(rows, self.stored.dtype)), self.type, self.stored.name)
-        return recode(rows, self.stored.dtype, self.type, self.stored.name)
+            return from_floats(reshape.change(to_floats(rows, dtype)), self.type, self.stored.name)
+        return recode(rows, dtype, self.type, self.stored.name)
 
 
 def plan(family: Family, config: Config, stored: Mapping[str, Stored], file_type: str) -> list[Source | Tensor]:
     """Plan every tensor of the GGUF. What is missing, too much or of another shape is an error."""
     targets = family.tensors(config)
-    found = _matched(family, targets, stored)
+    weights, scales = take_scales(config, stored)
+    found = _matched(family, targets, weights)
     missing = [name for name, target in targets.items() if name not in found and not target.optional]
     if missing:
         raise InvalidRequest(f"the weights lack {_some(missing)}", "copy all of the model's files into the folder")
-    planned = [_planned(name, found[name], target, file_type) for name, target in targets.items() if name in found]
+    planned = [
+        _planned(found[name], target, file_type, scales.get(found[name].name))
+        for name, target in targets.items()
+        if name in found
+    ]
     return [*family.computed(config), *(one.source() for one in planned)]
 
 
 def choose_type(stored: Mapping[str, Stored]) -> str:
-    """Choose the file's type: BF16 when the first matrix is, else F16."""
+    """Choose the file's type: BF16 when the first matrix is, or was before it became FP8, else F16."""
     first = next((tensor for tensor in stored.values() if len(tensor.shape) > 1), None)
-    return "BF16" if first is not None and first.dtype == "BF16" else "F16"
+    return "BF16" if first is not None and first.dtype in ("BF16", FP8) else "F16"
 
 
 def _matched(family: Family, targets: Mapping[str, Target], stored: Mapping[str, Stored]) -> dict[str, Stored]:
@@ -102,8 +115,8 @@ def listed(family: Family, targets: Mapping[str, Target], name: str) -> str | No
     return None
 
 
-def _planned(name: str, stored: Stored, target: Target, file_type: str) -> Planned:
-    if stored.dtype not in FLOATS:
+def _planned(stored: Stored, target: Target, file_type: str, scale: Scale | None) -> Planned:
+    if stored.dtype not in FLOATS and scale is None:
         raise UnsupportedModel(
             f"tensor {stored.name} holds {stored.dtype} numbers", "quantized weights cannot be converted"
         )
@@ -112,9 +125,9 @@ def _planned(name: str, stored: Stored, target: Target, file_type: str) -> Plann
             f"tensor {stored.name} is {_by(stored.shape)}, not {_by(target.shape)} as `config.json` says"
         )
     if not all(stored.shape):
-        raise InvalidRequest(f"tensor {name} is empty")
+        raise InvalidRequest(f"tensor {stored.name} is empty")
     is_full = target.full or len(stored.shape) < 2 or target.reshape.change is not None
-    return Planned(stored, target, "F32" if is_full or not target.name.endswith(".weight") else file_type)
+    return Planned(stored, target, "F32" if is_full or not target.name.endswith(".weight") else file_type, scale)
 
 
 def _by(shape: tuple[int, ...]) -> str:

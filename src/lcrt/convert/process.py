@@ -16,6 +16,7 @@ def _work(task: Task) -> None:
         file_type=task.file_type or None,
         name=task.name,
         tell=lambda completed, total: say(Said(completed=completed, total=total)),
+        warn=lambda text: say(Said(note=text)),
     )
 
 

@@ -12,6 +12,7 @@ from lcrt.convert.decoder import (
     ends,
     feed_forward,
     sizes,
+    unseen_window,
     usual_keys,
     without_biases,
 )
@@ -21,6 +22,8 @@ from lcrt.convert.vocab.text import of_text
 _OLD = "qwen2"
 _NEW = "qwen3"
 _BIASED = ("q_proj", "k_proj", "v_proj")
+_CONTEXT = 32768
+_WINDOW = 4096
 _PREFIXES = (("", ""), ("", "model."))
 
 
@@ -31,7 +34,7 @@ def _sizes(name: str, config: Config) -> Sizes:
 def _metadata(name: str, config: Config) -> Metadata:
     check_activation(config, ("silu", "swish"))
     rope.check_full(config)
-    return {**usual_keys(name, config, _sizes(name, config), 32768), **rope.keys(name, config)}
+    return {**usual_keys(name, config, _sizes(name, config), _CONTEXT), **rope.keys(name, config)}
 
 
 def _tensors(name: str, config: Config) -> Mapping[str, Target]:
@@ -53,6 +56,13 @@ def _tensors(name: str, config: Config) -> Mapping[str, Target]:
     return found
 
 
+def _warnings(config: Config) -> list[str]:
+    if not config.flag("use_sliding_window", default=False) or config.is_off("sliding_window"):
+        return []
+    window = config.count("sliding_window", _WINDOW)
+    return unseen_window(config, window, config.size("max_position_embeddings", _CONTEXT))
+
+
 def _family(name: str, sources: tuple[str, ...]) -> Family:
     return Family(
         architecture=name,
@@ -60,6 +70,7 @@ def _family(name: str, sources: tuple[str, ...]) -> Family:
         metadata=partial(_metadata, name),
         tensors=partial(_tensors, name),
         vocabulary=of_text,
+        warnings=_warnings,
         prefixes=_PREFIXES,
     )
 

@@ -18,6 +18,8 @@ _PRE = "default"
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _SPACE = "\u2581"
 _ADDED = "added_tokens.json"
+_LEN_MAX = 512
+"""Letters of a token. Published ones have under a hundred; every way to part one is looked at."""
 _KEPT = (TokenType.UNKNOWN, TokenType.BYTE)
 """Types that a token keeps though it is listed among the added ones."""
 
@@ -119,6 +121,8 @@ def _ranks(tokenizer: TokenizerFile) -> dict[str, int]:
     for text in ids:
         if text in added or _BYTE.fullmatch(text):
             continue
+        if len(text) > _LEN_MAX:
+            raise UnsupportedModel(f"the tokenizer cannot be converted: it has a token of {len(text)} letters")
         for at in range(1, len(text)):
             pair = text[:at], text[at:]
             if pair[0] in ids and pair[1] in ids and pair not in pairs:

@@ -29,8 +29,8 @@ class Model(msgspec.Struct, frozen=True):
     vocab: dict[str, int] | list[Any]
     type: str = ""
     merges: list[str | tuple[str, str]] = []
-    byte_fallback: bool = False
     ignore_merges: bool = False
+    continuing_subword_prefix: str | None = None
 
     @property
     def ids(self) -> dict[str, int]:

@@ -4,17 +4,16 @@ In the source a continuation of a word is marked; in GGUF the beginning is, as i
 """
 
 from pathlib import Path
-from typing import Any, TypeVar
 
 import msgspec
 
 from lcrt.convert.config import Config
 from lcrt.convert.family import Metadata
 from lcrt.convert.jsonfile import read_object
+from lcrt.convert.vocab.tokenizer_json import FILE_NAME, Model, TokenizerFile, read_tokenizer, steps
 from lcrt.convert.vocab.tokens import Tokens, TokenType
 from lcrt.errors import InvalidRequest, UnsupportedModel
 
-_WHOLE = "tokenizer.json"
 _LINES = "vocab.txt"
 _SETTINGS = "tokenizer_config.json"
 _KIND = "WordPiece"
@@ -25,29 +24,9 @@ _ROLES = {"bos": "cls", "eos": "sep", "seperator": "sep", "unknown": "unk", "pad
 """Names in the engine's keys (its spelling too) and in the tokenizer's settings."""
 _NEEDED = ("cls", "sep", "unk")
 
-_T = TypeVar("_T")
-
 
 class _Special(msgspec.Struct, frozen=True):
     content: str
-    special: bool = True
-
-
-class _Normalizer(msgspec.Struct, frozen=True):
-    type: str = ""
-    lowercase: bool = False
-    strip_accents: bool | None = None
-
-
-class _Model(msgspec.Struct, frozen=True):
-    vocab: dict[str, int]
-    continuing_subword_prefix: str = _CONTINUED
-
-
-class _File(msgspec.Struct, frozen=True):
-    model: dict[str, Any] = {}
-    added_tokens: list[_Special] = []
-    normalizer: _Normalizer | None = None
 
 
 class _Settings(msgspec.Struct, frozen=True):
@@ -67,10 +46,10 @@ class _Settings(msgspec.Struct, frozen=True):
 
 def of_words(folder: Path, config: Config) -> Metadata:
     """Make the keys of a WordPiece tokenizer. InvalidRequest when its files are missing or damaged."""
-    whole, settings = _read(folder / _WHOLE, _File), _read(folder / _SETTINGS, _Settings)
-    texts = _of_model(whole.model) if whole.model else _of_lines(folder / _LINES)
+    tokenizer, settings = read_tokenizer(folder), _read_settings(folder / _SETTINGS)
+    texts = _of_lines(folder / _LINES) if tokenizer is None else _of_model(tokenizer.model)
     marked = {settings.special(name) for name in _ROLES.values()}
-    marked |= {added.content for added in whole.added_tokens if added.special}
+    marked |= {added.content for added in (tokenizer.added_tokens if tokenizer else ()) if added.special}
     tokens = Tokens(config.size("vocab_size"))
     if len(tokens.texts) < len(texts):
         raise config.wrong(f"there are {len(texts)} tokens and vocab_size is {len(tokens.texts)}")
@@ -81,7 +60,7 @@ def of_words(folder: Path, config: Config) -> Metadata:
         **tokens.keys("bert", "default", scored=False),
         "tokenizer.ggml.token_type_count": config.size("type_vocab_size", 1),
         **_numbers(tokens, settings),
-        **_normalizer(whole, settings),
+        **_normalizer(tokenizer, settings),
     }
 
 
@@ -101,30 +80,29 @@ def _numbers(tokens: Tokens, settings: _Settings) -> Metadata:
     return found
 
 
-def _normalizer(whole: _File, settings: _Settings) -> Metadata:
+def _normalizer(tokenizer: TokenizerFile | None, settings: _Settings) -> Metadata:
     """Tell whether capitals and accents count."""
-    told = whole.normalizer
-    if told is not None and told.type == "BertNormalizer":
-        lowercase, strip = told.lowercase, told.strip_accents
-    else:
-        lowercase, strip = settings.do_lower_case, settings.strip_accents
+    lowercase, strip = settings.do_lower_case, settings.strip_accents
+    for step in steps(tokenizer.normalizer if tokenizer else None, "normalizers"):
+        if step.get("type") == "BertNormalizer":
+            told = Config(step, FILE_NAME)
+            lowercase = told.flag("lowercase", default=False)
+            strip = told.flag("strip_accents") if told.has("strip_accents") else None
     return {
         "tokenizer.ggml.normalizer.lowercase": lowercase,
         "tokenizer.ggml.normalizer.strip_accents": lowercase if strip is None else strip,
     }
 
 
-def _of_model(told: dict[str, Any]) -> list[str]:
-    """Read the vocabulary of tokenizer.json, which must number its tokens from 0 on."""
-    kind = told.get("type", _KIND)
-    if kind != _KIND:
-        raise UnsupportedModel(f"a tokenizer of type {kind} is not supported for this architecture")
-    model = _checked(told, _Model, _WHOLE)
-    if model.continuing_subword_prefix != _CONTINUED:
+def _of_model(model: Model) -> list[str]:
+    """List the vocabulary of tokenizer.json, which must number its tokens from 0 on."""
+    if (model.kind or _KIND) != _KIND:
+        raise UnsupportedModel(f"a tokenizer of type {model.kind} is not supported for this architecture")
+    if model.continuing_subword_prefix not in (None, _CONTINUED):
         raise UnsupportedModel(f"{_KIND} with another mark than `{_CONTINUED}` is not supported")
-    by_number = {number: token for token, number in model.vocab.items()}
-    if by_number.keys() != set(range(len(model.vocab))):
-        raise InvalidRequest(f"`{_WHOLE}` cannot be used: its tokens are not numbered one after the other")
+    by_number = {number: token for token, number in model.ids.items()}
+    if by_number.keys() != set(range(len(model.ids))):
+        raise InvalidRequest(f"`{FILE_NAME}` cannot be used: its tokens are not numbered one after the other")
     return [by_number[number] for number in range(len(by_number))]
 
 
@@ -132,7 +110,7 @@ def _of_lines(path: Path) -> list[str]:
     """Read the vocabulary of the older form: a token on each line."""
     if not path.is_file():
         raise InvalidRequest(
-            f"there is neither `{_WHOLE}` nor `{_LINES}` in the folder", "copy all of the model's files"
+            f"there is neither `{FILE_NAME}` nor `{_LINES}` in the folder", "copy all of the model's files"
         )
     if path.stat().st_size > _LINES_MAX:
         raise InvalidRequest(f"`{_LINES}` is larger than {_LINES_MAX >> 20} MiB")
@@ -142,12 +120,8 @@ def _of_lines(path: Path) -> list[str]:
         raise InvalidRequest(f"`{_LINES}` is no UTF-8 text") from error
 
 
-def _read(path: Path, kind: type[_T]) -> _T:
-    return _checked(read_object(path), kind, path.name)
-
-
-def _checked(value: dict[str, Any], kind: type[_T], file_name: str) -> _T:
+def _read_settings(path: Path) -> _Settings:
     try:
-        return msgspec.convert(value, kind)
+        return msgspec.convert(read_object(path), _Settings)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f"`{file_name}` cannot be used: {error}") from error
+        raise InvalidRequest(f"`{path.name}` cannot be used: {error}") from error
