@@ -75,6 +75,35 @@ def test_the_log_tells_of_a_template_that_cannot_be_rendered(
     assert caplog.messages == [f"the template of m cannot be rendered by this version: {word}" for word in words]
 
 
+@pytest.mark.parametrize(
+    ("architecture", "name", "stop"),
+    [
+        ("gemma4", "gemma4", ['{"stop":["\\u003cturn|\\u003e"]}\n']),
+        ("laguna", "laguna", []),
+        ("nemotron_h", "nemotron-3-nano", []),
+        ("nemotron_h_moe", "nemotron-3-nano", []),
+        ("nemotron_h_omni", "nemotron-3-nano", []),
+    ],
+)
+def test_an_architecture_brings_its_renderer_parser_and_stop_strings(
+    store: Store, architecture: str, name: str, stop: list[str]
+) -> None:
+    make(store, "m", {"general.architecture": architecture})
+    assert (config(store, "m")["renderer"], config(store, "m")["parser"]) == (name, name)
+    assert layer_texts(store, "m", layers.PARAMS) == stop
+
+
+def test_what_is_said_comes_before_what_is_usual_for_an_architecture(store: Store) -> None:
+    digest = upload_gguf(store, {"general.architecture": "gemma4"})
+    files = {"m.gguf": digest}
+    run(store, CreateRequest("m", files=files, parser="gemma4-no-thinking", parameters={"stop": ["X"], "top_k": 3}))
+    assert (config(store, "m")["renderer"], config(store, "m")["parser"]) == ("gemma4", "gemma4-no-thinking")
+    assert layer_texts(store, "m", layers.PARAMS) == ['{"stop":["X"],"top_k":3}\n']
+    run(store, CreateRequest("n", from_="m", parameters={"top_k": 4}))
+    assert config(store, "n")["parser"] == "gemma4-no-thinking"
+    assert layer_texts(store, "n", layers.PARAMS) == ['{"stop":["X"],"top_k":4}\n']
+
+
 def test_a_template_with_tools_keeps_its_own_rules(store: Store) -> None:
     make(store, "m", {"tokenizer.chat_template": CHATML + "{{ tools }}"})
     assert layer_texts(store, "m", layers.PARAMS) == []

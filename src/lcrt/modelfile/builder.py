@@ -12,7 +12,7 @@ from lcrt.errors import InvalidRequest, StoreError
 from lcrt.gguf import keys
 from lcrt.gguf.reader import Header
 from lcrt.modelfile import quantize
-from lcrt.modelfile.detect import detect_family
+from lcrt.modelfile.detect import Usual, detect_family, usual
 from lcrt.modelfile.info import apply_info
 from lcrt.modelfile.layerlist import LayerList, encode_plain, encode_sorted
 from lcrt.modelfile.template import PLAIN_TEMPLATE, TemplateError, scan
@@ -112,23 +112,34 @@ class Builder:
             self.list.replace(request.system.encode(), layers.SYSTEM)
         for text in request.license:
             self.list.add(layers.LICENSE, text.encode())
-        if request.parameters:
-            merged = self.list.parameters() | request.parameters
-            self.list.replace(encode_sorted(merged), layers.PARAMS)
+        known = self._usual()
+        self._merge_parameters(request.parameters, known)
         if request.messages:
             messages = [_stored(message) for message in request.messages]
             self.list.replace(encode_plain(messages), layers.MESSAGES)
         self._config = apply_info(self._with_gguf(), request.info)
         self._config = msgspec.structs.replace(
             self._config,
-            renderer=request.renderer or self._config.renderer,
-            parser=request.parser or self._config.parser,
+            renderer=request.renderer or self._config.renderer or known.renderer,
+            parser=request.parser or self._config.parser or known.parser,
             requires=request.requires or self._config.requires,
         )
 
     def config_blob(self) -> bytes:
         """Write the config."""
         return msgspec.json.encode(self._config)
+
+    def _usual(self) -> Usual:
+        """Name what models of this architecture get where nothing is said."""
+        models = self._weights.of_type(layers.MODEL)
+        return usual(keys.architecture(models[-1])) if models else Usual()
+
+    def _merge_parameters(self, given: Mapping[str, object], known: Usual) -> None:
+        """Put the request's parameters over those of the base."""
+        old = self.list.parameters()
+        stop = {"stop": known.stop} if known.stop and "stop" not in old | dict(given) else {}
+        if given or stop:
+            self.list.replace(encode_sorted(old | dict(given) | stop), layers.PARAMS)
 
     def _own_headers(self) -> list[Header]:
         """List the files that speak for the model: no drafts, no adapters."""

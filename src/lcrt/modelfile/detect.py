@@ -1,4 +1,7 @@
-"""Families of plain chat templates, told by their turn markers, and the strings that end a turn."""
+"""What is known of models by their template or architecture: the strings that end a turn, how to render and parse.
+
+A family of plain chat templates is told by its turn markers.
+"""
 
 import msgspec
 
@@ -36,3 +39,26 @@ def detect_family(jinja: str) -> Family | None:
     if len(jinja) > _MAX_LEN or "tool" in jinja:
         return None
     return next((family for family in _FAMILIES if all(marker in jinja for marker in family.markers)), None)
+
+
+class Usual(msgspec.Struct, frozen=True):
+    """What a model of some architecture gets where its maker says nothing."""
+
+    renderer: str = ""
+    parser: str = ""
+    stop: tuple[str, ...] = ()
+
+
+_NEMOTRON = Usual("nemotron-3-nano", "nemotron-3-nano")
+_USUAL = {
+    "gemma4": Usual("gemma4", "gemma4", ("<turn|>",)),
+    "laguna": Usual("laguna", "laguna"),
+    "nemotron_h": _NEMOTRON,
+    "nemotron_h_moe": _NEMOTRON,
+    "nemotron_h_omni": _NEMOTRON,
+}
+
+
+def usual(architecture: str) -> Usual:
+    """Name what is usual for an architecture, by its name in GGUF; for most that is nothing."""
+    return _USUAL.get(architecture, Usual())
