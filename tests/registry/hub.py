@@ -1,9 +1,13 @@
-"""A hub on loopback: repositories of files, which lie on another host."""
+"""A hub on loopback: repositories of files, the large ones of which lie on another host."""
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import unquote
 
+from lcrt.registry.hub_found import Found
+from lcrt.registry.progress import Progress
+from lcrt.store.store import Store
 from tests.registry.server import Handler, Registry, digest_of
 
 _PAGE = 2
@@ -38,11 +42,16 @@ class Hub(Registry):
     def _send(self, handler: Handler, data: bytes | None) -> None:
         if data is None:
             handler.reply(404, b"", X_Error_Code="EntryNotFound")
-        elif data.startswith(b"GGUF"):
+        elif _is_large(data):
             place = f"http://{self.storage.host}/v2/x/blobs/{self.storage.put(data)}"
             handler.reply(302, Location=place)
         else:
             handler.reply(200, data)
+
+
+def _is_large(data: bytes) -> bool:
+    """Tell what a hub keeps by its digest: GGUFs and safetensors."""
+    return data.startswith(b"GGUF") or data[8:9] == b"{"
 
 
 def _list(handler: Handler, repository: str, files: dict[str, bytes]) -> None:
@@ -50,8 +59,10 @@ def _list(handler: Handler, repository: str, files: dict[str, bytes]) -> None:
     cursor = int(handler.path.partition("cursor=")[2] or 0)
     rows: list[dict[str, object]] = [{"type": "directory", "path": "dir", "size": 0, "oid": "0"}]
     for path, data in list(files.items())[cursor : cursor + _PAGE]:
-        lfs = {"lfs": {"oid": digest_of(data)[7:], "size": len(data)}} if data.startswith(b"GGUF") else {}
-        rows.append({"type": "file", "path": path, "size": len(data), "oid": "0"} | lfs)
+        oid = hashlib.sha1(b"blob %d\0%s" % (len(data), data), usedforsecurity=False).hexdigest()
+        rows.append({"type": "file", "path": path, "size": len(data), "oid": oid})
+        if _is_large(data):
+            rows[-1]["lfs"] = {"oid": digest_of(data)[7:], "size": len(data)}
     more = {}
     if cursor + _PAGE < len(files):
         host = f"http://{handler.server.host}/api/models/{repository}/tree/main?recursive=true"
@@ -64,3 +75,22 @@ def _list_modelscope(handler: Handler, files: dict[str, bytes]) -> None:
         {"Path": path, "Size": len(data), "Sha256": digest_of(data)[7:], "Type": "blob"} for path, data in files.items()
     ]
     handler.reply(200, json.dumps({"Code": 200, "Data": {"Files": rows}}).encode())
+
+
+class Noted:
+    """Makes no models: notes what one was to be made of. ``checked`` has the files' names at each check."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.checked: list[list[str]] = []
+        self.files: dict[str, bytes] = {}
+        self.texts: Mapping[str, str] = {}
+        self.target = ""
+
+    def check(self, found: Found) -> None:
+        self.checked.append(sorted(found.files))
+
+    def publish(self, found: Found) -> Iterator[Progress]:
+        self.files = {name: self.store.blobs.read(digest) for name, digest in found.files.items()}
+        self.texts, self.target = found.texts, found.target
+        return iter(())

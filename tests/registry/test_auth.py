@@ -12,6 +12,8 @@ from lcrt.errors import LcrtError
 from lcrt.registry.auth import Challenge, parse_challenge
 from lcrt.registry.identity import load_identity
 from lcrt.registry.progress import Progress
+from lcrt.store.store import Store
+from tests.registry.models import publish
 from tests.registry.server import MODEL, Handler, Registry, content, elsewhere
 
 Pull = Callable[..., list[Progress]]
@@ -20,10 +22,10 @@ Pull = Callable[..., list[Progress]]
 class Gate:
     """Lets in whoever has a token, and gives one to whoever has what ``accepts`` wants."""
 
-    def __init__(self, registry: Registry, accepts: Callable[[Handler], bool], realm_host: str = "") -> None:
+    def __init__(self, registry: Registry, accepts: Callable[[Handler], bool], realm: str = "") -> None:
         self.tokens: set[str] = set()
         self._accepts = accepts
-        self._realm = f"http://{realm_host or registry.host}/token"
+        self._realm = realm or f"http://{registry.host}/token"
         registry.guard = self
 
     def __call__(self, handler: Handler) -> bool:
@@ -89,13 +91,62 @@ def test_a_token_that_has_expired_is_replaced(registry: Registry, pull: Pull, mo
     del model
 
 
-def test_a_realm_on_another_host_gets_nothing(registry: Registry, storage: Registry, pull: Pull, model: str) -> None:
-    Gate(registry, has_signed, realm_host=storage.host)
+REALMS = (
+    "http://{storage}/token",
+    "http://{registry}@{storage}/token",
+    "http://{registry}\\@{storage}/token",
+    "HTTP://user:{registry}@{storage}/token?x=http://{registry}/",
+    "//{storage}/token",
+)
+
+
+@pytest.mark.parametrize("realm", REALMS)
+@pytest.mark.parametrize("has_password", [False, True])
+def test_a_realm_on_another_host_gets_nothing(
+    registry: Registry, storage: Registry, pull: Pull, model: str, tmp_path: Path, realm: str, has_password: bool
+) -> None:
+    Gate(registry, has_signed, realm.format(storage=storage.host, registry=registry.host))
+    if has_password:
+        _log_in(tmp_path, registry.host, storage.host)
     with pytest.raises(LcrtError) as caught:
         pull()
     assert f'realm host "{storage.host}" does not match original host "{registry.host}"' in caught.value.message
+    assert caught.value.hint
     assert storage.asked == []
     del model
+
+
+def test_a_realm_that_sends_a_request_for_a_token_elsewhere_gets_none(
+    registry: Registry, storage: Registry, pull: Pull, model: str
+) -> None:
+    def away(handler: Handler) -> bool:
+        handler.reply(307, Location=f"http://{storage.host}/token")
+        return False
+
+    gate = Gate(registry, has_signed)
+    registry.guard = lambda handler: away(handler) if handler.path.startswith("/token") else gate(handler)
+    with pytest.raises(LcrtError, match="redirects a request for a token"):
+        pull()
+    assert storage.asked == []
+    del model
+
+
+@pytest.mark.parametrize("realm", REALMS)
+def test_a_realm_on_another_host_gets_nothing_of_a_push_either(
+    registry: Registry, storage: Registry, store: Store, push: Pull, realm: str
+) -> None:
+    publish(store, registry.host, {b"weights": MODEL})
+    Gate(registry, has_signed, realm.format(storage=storage.host, registry=registry.host))
+    with pytest.raises(LcrtError, match="does not match original host"):
+        push()
+    assert storage.asked == []
+
+
+def _log_in(folder: Path, *hosts: str) -> None:
+    """Store a password for hosts as docker does."""
+    config = folder / "home" / ".docker" / "config.json"
+    config.parent.mkdir(parents=True)
+    config.write_text(json.dumps({"auths": {host: {"auth": "bWU6c2VjcmV0"} for host in hosts}}))
 
 
 def test_a_redirect_to_another_host_does_not_carry_the_token(

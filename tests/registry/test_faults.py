@@ -192,6 +192,7 @@ def test_a_fault_that_lasts_is_told_and_nothing_is_published(
     with pytest.raises(LcrtError) as caught:
         pull(part_size=PART, tries=2)
     assert text in caught.value.message
+    assert caught.value.hint, "says what to do next"
     assert not store.blobs.has(model)
     assert store.models() == []
 

@@ -7,16 +7,16 @@ import pytest
 
 from lcrt.core.name import ModelName
 from lcrt.errors import LcrtError
-from lcrt.registry.hub import HubFile, choose, quantization
-from lcrt.registry.hub_found import Found
+from lcrt.registry.hub import HubFile
+from lcrt.registry.hub_choice import choose, quantization
 from lcrt.registry.options import PullRequest
 from lcrt.registry.service import Registries
 from lcrt.store.store import Store
 from tests.registry.conftest import OPTIONS
-from tests.registry.hub import Hub
-from tests.registry.server import Registry, digest_of, drop
+from tests.registry.hub import Hub, Noted
+from tests.registry.server import Registry, drop, status
 
-Pull = Callable[[str], Found]
+Pull = Callable[[str], Noted]
 Q4, Q8, MMPROJ = (b"GGUF" + bytes([n]) * 1000 for n in range(3))
 
 
@@ -32,12 +32,12 @@ def hub(storage: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 @pytest.fixture
 def pull(store: Store) -> Iterator[Pull]:
     """Pull, and return what a model was to be made of."""
-    found: list[Found] = []
-    registries = Registries(store, OPTIONS, publish=found.append)
+    maker = Noted(store)
+    registries = Registries(store, OPTIONS, maker=maker)
 
-    def run(name: str) -> Found:
+    def run(name: str) -> Noted:
         assert list(registries.pull(ModelName.parse(name), PullRequest()))[-1].status == "success"
-        return found.pop()
+        return maker
 
     yield run
     registries.close()
@@ -53,21 +53,16 @@ def pull(store: Store) -> Iterator[Pull]:
         (":m-Q8_0.gguf", "m-Q8_0.gguf", Q8),
     ],
 )
-def test_a_tag_is_a_quantization_or_a_file(
-    hub: Hub, store: Store, pull: Pull, host: str, tag: str, file: str, data: bytes
-) -> None:
-    assert pull(f"{host}/org/repo{tag}").files == {file: digest_of(data)}
-    assert store.blobs.read(digest_of(data)) == data
+def test_a_tag_is_a_quantization_or_a_file(hub: Hub, pull: Pull, host: str, tag: str, file: str, data: bytes) -> None:
+    assert pull(f"{host}/org/repo{tag}").files == {file: data}
     del hub
 
 
-def test_shards_come_all_and_a_projector_comes_along(hub: Hub, store: Store, pull: Pull) -> None:
+def test_shards_come_all_and_a_projector_comes_along(hub: Hub, pull: Pull) -> None:
     shards = {f"Q6_K/m-Q6_K-0000{n}-of-00003.gguf": b"GGUF shard %d" % n for n in (1, 2, 3)}
     hub.files["org/repo"] |= shards | {"mmproj-F32.gguf": b"GGUF f32", "mmproj-F16.gguf": MMPROJ}
-    found = pull("hf.co/org/repo:Q6_K").files
-    expected = {path.rpartition("/")[2]: digest_of(data) for path, data in shards.items()}
-    assert found == expected | {"mmproj-F16.gguf": digest_of(MMPROJ)}
-    assert all(store.blobs.has(digest) for digest in found.values())
+    expected = {path.rpartition("/")[2]: data for path, data in shards.items()}
+    assert pull("hf.co/org/repo:Q6_K").files == expected | {"mmproj-F16.gguf": MMPROJ}
 
 
 def test_texts_come_along(hub: Hub, pull: Pull) -> None:
@@ -96,15 +91,14 @@ def test_a_mirror_of_a_hub_is_not_told_the_token(
     monkeypatch.setenv("HF_ENDPOINT", f"http://{storage.host}")
     monkeypatch.setenv("MODELSCOPE_ENDPOINT", f"http://{storage.host}")
     options = msgspec.structs.replace(OPTIONS, mirrors=((host, f"http://{hub.host}"),))
-    found: list[Found] = []
-    with contextlib.closing(Registries(store, options, publish=found.append)) as registries:
+    with contextlib.closing(Registries(store, options, maker=Noted(store))) as registries:
         assert list(registries.pull(ModelName.parse(f"{host}/org/repo"), PullRequest()))[-1].status == "success"
     assert hub.asked
     assert not any("authorization" in asked.headers for asked in (*hub.asked, *storage.asked))
 
 
 def test_offline_no_hub_is_asked(hub: Hub, store: Store) -> None:
-    registries = Registries(store, OPTIONS, publish=lambda _: None)
+    registries = Registries(store, OPTIONS, maker=Noted(store))
     with pytest.raises(LcrtError, match=r"offline: .* is not on this machine"):
         list(registries.pull(ModelName.parse("hf.co/org/repo"), PullRequest(offline=True)))
     registries.close()
@@ -125,6 +119,24 @@ def test_a_token_that_was_stored_is_found(hub: Hub, pull: Pull, tmp_path: Path) 
     path.parent.mkdir(parents=True)
     path.write_text("hf_secret\n")
     assert pull("hf.co/org/repo").files
+
+
+def test_a_storage_that_refuses_is_not_taken_for_a_gate(hub: Hub, storage: Registry, pull: Pull) -> None:
+    storage.always = status(403)
+    with pytest.raises(LcrtError, match="403: not now"):
+        pull("hf.co/org/repo")
+    del hub
+
+
+@pytest.mark.parametrize("host", ["hf.co", "modelscope.cn"])
+def test_the_token_that_helps_is_named(hub: Hub, pull: Pull, host: str) -> None:
+    hub.files.clear()
+    with pytest.raises(LcrtError) as caught:
+        pull(f"{host}/org/repo")
+    assert ("HF_TOKEN" in str(caught.value), "MODELSCOPE_API_TOKEN" in str(caught.value)) == (
+        host == "hf.co",
+        host != "hf.co",
+    )
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,7 @@ def test_another_process_that_wants_the_same_watches(
         assert next(each for each in pulling if each.completed).completed >= 4 * MIB
         opened.set()
         assert list(pulling)[-1].status == "success"
+        process.stdout.read()
     assert process.returncode == 0
     assert fetched(registry, model) == SIZE
     assert store.blobs.read(model) == data
@@ -192,7 +193,7 @@ def test_a_disk_that_fills_up_leaves_a_part_that_is_continued_when_there_is_room
     model: str,
     data: bytes,
 ) -> None:
-    monkeypatch.setattr("lcrt.registry.pull.check_space", lambda blobs, missing: None)
+    monkeypatch.setattr("lcrt.registry.pull.check_space", lambda blobs, missing, to_come: None)
     store = Store(small_disk / "models")
     registries = open_registries(part_size=2 * MIB)
     registries._store = store

@@ -1,4 +1,4 @@
-"""Hubs, where people keep GGUF files in repositories: what is there, and which of it a tag means."""
+"""Hubs, where people keep models in repositories of files: where they are, what is there, why they refuse."""
 
 import re
 from collections.abc import Mapping
@@ -19,8 +19,6 @@ _T = TypeVar("_T")
 
 HUGGING_FACE = frozenset({"hf.co", "huggingface.co"})
 MODELSCOPE = frozenset({"modelscope.cn", "www.modelscope.cn"})
-TEXTS = ("template", "system", "params")
-"""Files beside the weights that say how to use them."""
 
 _HF_ENDPOINT = "https://huggingface.co"
 _MS_ENDPOINT = "https://www.modelscope.cn"
@@ -28,32 +26,24 @@ _LISTING_MAX = 32 << 20
 _N_PAGES = 100
 _NO_HUB = "is it a hub? HF_ENDPOINT, MODELSCOPE_ENDPOINT and LCRT_REGISTRY_MIRROR say which address is asked"
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="next"')
-_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.IGNORECASE)
-_QUANT = re.compile(r"(?:^|[-._/])((?:UD-)?(?:I?Q\d\w*|TQ\d\w*|MXFP4\w*|B?F16|F32))$", re.IGNORECASE)
-_PREFERRED = ("Q4_K_M", "Q4_K_S", "Q4_0", "Q4_1", "Q5_K_M", "Q8_0", "Q6_K", "F16", "BF16", "F32")
-_PREFERRED_PROJECTORS = ("F16", "BF16", "Q8_0", "F32")
 
 
 class HubFile(msgspec.Struct, frozen=True):
-    """A file of a repository; ``digest`` is empty where the hub does not tell it."""
+    """A file of a repository; ``digest`` is empty where the hub does not tell it.
+
+    ``mark`` is another for another content, and empty where the hub tells nothing of that kind.
+    """
 
     path: str
     size: int
     digest: str
     url: str
+    mark: str = ""
 
     @property
     def name(self) -> str:
         """The last part of the path."""
         return self.path.rpartition("/")[2]
-
-
-class Choice(msgspec.Struct, frozen=True):
-    """What makes up a model: the weights, all shards of them, a projector if there is one, texts by name."""
-
-    weights: tuple[HubFile, ...]
-    projector: HubFile | None = None
-    texts: tuple[HubFile, ...] = ()
 
 
 class Hub(msgspec.Struct, frozen=True):
@@ -62,6 +52,11 @@ class Hub(msgspec.Struct, frozen=True):
     endpoint: str
     token: str
     is_modelscope: bool
+
+    @property
+    def token_name(self) -> str:
+        """The variable that a person puts the token in."""
+        return "MODELSCOPE_API_TOKEN" if self.is_modelscope else "HF_TOKEN"
 
     def headers(self) -> dict[str, str]:
         """What is sent to the hub, and to no other host."""
@@ -76,6 +71,7 @@ class _HfEntry(msgspec.Struct, frozen=True):
     path: str
     type: str = "file"
     size: int = 0
+    oid: str = ""
     lfs: _Lfs | None = None
 
 
@@ -114,71 +110,16 @@ def list_files(client: Client, hub: Hub, name: ModelName) -> list[HubFile]:
 
 
 def check(reply: Reply, hub: Hub, name: ModelName) -> None:
-    """Say in words why a hub refuses."""
+    """Say in words why a hub refuses, or why the storage does that it points to."""
     code = reply.headers.get("x-error-code", "")
+    is_hub = bool(code) or place(reply.url) == place(hub.endpoint)
     page = f"{hub.endpoint}/{name.namespace}/{name.model}"
-    if code == "GatedRepo" or (reply.status == 403 and not code):
-        hint = f"accept its terms at {page} and let HF_TOKEN of the server hold a token of that account"
+    if code == "GatedRepo" or (reply.status == 403 and is_hub and not code):
+        hint = f"accept its terms at {page} and let {hub.token_name} of the server hold a token of that account"
         raise Refused(f"{name.host}/{name.namespace}/{name.model} is gated", reply.status, hint)
-    if reply.status in (401, 404):
-        raise Refused("file does not exist", reply.status, f"check {page}; a private repository needs HF_TOKEN")
+    if reply.status in (401, 404) and is_hub:
+        raise Refused("file does not exist", reply.status, f"check {page}; a private repository needs {hub.token_name}")
     reply.check()
-
-
-def choose(files: list[HubFile], tag: str) -> Choice:
-    """Find what a tag means: a quantization, or the name of a file; without one the usual quantization."""
-    ggufs = [file for file in files if file.name.lower().endswith(".gguf")]
-    projectors = [file for file in ggufs if "mmproj" in file.name.lower()]
-    groups = _groups([file for file in ggufs if file not in projectors])
-    if not groups:
-        raise Refused("file does not exist", 404, "the repository has no GGUF files: look for one that has")
-    texts = tuple(file for file in files if file.path in TEXTS)
-    return Choice(_find(groups, tag), _best_projector(projectors), texts)
-
-
-def quantization(path: str) -> str:
-    """Read the quantization out of a file's name, in capitals; empty when there is none."""
-    shard = _SHARD.fullmatch(path)
-    stem = shard[1] if shard else path.removesuffix(".gguf").removesuffix(".GGUF")
-    match = _QUANT.search(stem)
-    return match[1].upper() if match else ""
-
-
-def _groups(files: list[HubFile]) -> dict[str, tuple[HubFile, ...]]:
-    """Put shards of one model together, under the path that they share."""
-    groups: dict[str, list[HubFile]] = {}
-    for file in sorted(files, key=lambda each: each.path):
-        shard = _SHARD.fullmatch(file.path)
-        groups.setdefault(f"{shard[1]}.gguf" if shard else file.path, []).append(file)
-    return {path: tuple(found) for path, found in groups.items() if _is_complete(found)}
-
-
-def _is_complete(files: list[HubFile]) -> bool:
-    shard = _SHARD.fullmatch(files[0].path)
-    return shard is None or len(files) == int(shard[3])
-
-
-def _find(groups: dict[str, tuple[HubFile, ...]], tag: str) -> tuple[HubFile, ...]:
-    by_quantization: dict[str, tuple[HubFile, ...]] = {}
-    for path, files in groups.items():
-        by_quantization.setdefault(quantization(path), files)
-    if tag.lower() == DEFAULT_TAG:
-        wanted = next((each for each in _PREFERRED if each in by_quantization), None)
-        return by_quantization[wanted] if wanted else next(iter(groups.values()))
-    if tag.upper() in by_quantization:
-        return by_quantization[tag.upper()]
-    for path, files in groups.items():
-        name = path.rpartition("/")[2].lower()
-        if tag.lower() in (name, name.removesuffix(".gguf"), files[0].name.lower()):
-            return files
-    known = ", ".join(sorted(filter(None, by_quantization)))
-    raise Refused("file does not exist", 404, f"there is no `{tag}`, there are: {known or ', '.join(groups)}")
-
-
-def _best_projector(files: list[HubFile]) -> HubFile | None:
-    by_quantization = {quantization(file.path): file for file in files}
-    wanted = next((each for each in _PREFERRED_PROJECTORS if each in by_quantization), None)
-    return by_quantization[wanted] if wanted else next(iter(files), None)
 
 
 def _list_hf(client: Client, hub: Hub, repository: str) -> list[HubFile]:
@@ -190,7 +131,7 @@ def _list_hf(client: Client, hub: Hub, repository: str) -> list[HubFile]:
             if entry.type == "file":
                 digest = f"sha256:{entry.lfs.oid}" if entry.lfs and entry.lfs.oid else ""
                 address = f"{hub.endpoint}/{repository}/resolve/main/{quote(entry.path)}"
-                files.append(HubFile(entry.path, entry.size, digest, address))
+                files.append(HubFile(entry.path, entry.size, digest, address, digest or entry.oid))
         if following is None:
             break
         url = following
@@ -202,11 +143,9 @@ def _list_modelscope(client: Client, hub: Hub, repository: str) -> list[HubFile]
     answer = _decode(_page(client, hub, url, repository)[0], _MsAnswer, hub)
     entries = answer.data.files if answer.data and answer.data.files else ()
     root = f"{hub.endpoint}/models/{repository}/resolve/master/"
-    return [
-        HubFile(each.path, each.size, f"sha256:{each.sha256}" if each.sha256 else "", root + quote(each.path))
-        for each in entries
-        if each.type == "blob"
-    ]
+    found = (each for each in entries if each.type == "blob")
+    digests = ((each, f"sha256:{each.sha256}" if each.sha256 else "") for each in found)
+    return [HubFile(each.path, each.size, digest, root + quote(each.path), digest) for each, digest in digests]
 
 
 def _page(client: Client, hub: Hub, url: str, repository: str) -> tuple[bytes, str | None]:

@@ -1,20 +1,29 @@
-"""What a pull from a hub ends with."""
+"""What a pull from a hub ends with, and who makes a model of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 import msgspec
 
 from lcrt.core.name import ModelName
+from lcrt.registry.progress import Progress
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What a model is to be made of: digests by file name, texts by kind."""
+    """What a model is to be made of: digests by file name, texts by kind; ``target`` is a type for the weights."""
 
     name: ModelName
     files: Mapping[str, str]
-    texts: Mapping[str, str]
+    texts: Mapping[str, str] = {}
+    target: str = ""
     keep_old: bool = False
 
 
-Publish = Callable[[Found], None]
-"""Makes the model; the store has all its files."""
+class Maker(Protocol):
+    """Makes models; what it is told of is in the store, and stays there as long as it works."""
+
+    def check(self, found: Found) -> None:
+        """Refuse a checkpoint of which no model can be made, as far as the files tell that have come so far."""
+
+    def publish(self, found: Found) -> Iterator[Progress]:
+        """Make the model; each step as it is taken."""

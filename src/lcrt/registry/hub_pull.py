@@ -1,36 +1,32 @@
 """Pull from a hub: files by their digests into the store, then a model made of them."""
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Generator, Iterator
 
 from lcrt.core.name import ModelName
-from lcrt.errors import Cancelled, InvalidRequest, LcrtError
-from lcrt.registry.client import Call
+from lcrt.errors import Cancelled, InvalidRequest, LcrtError, StoreError, UnsupportedModel
 from lcrt.registry.failure import Refused, Transient
-from lcrt.registry.hub import Choice, Hub, HubFile, check, choose, list_files
-from lcrt.registry.hub_found import Found, Publish
-from lcrt.registry.manifest import TRIES
+from lcrt.registry.hub import Hub, list_files
+from lcrt.registry.hub_choice import INDEX, Choice, choose
+from lcrt.registry.hub_fetch import Fetch, Place
+from lcrt.registry.hub_found import Found, Maker
+from lcrt.registry.manifest import TRIES, blobs_of
 from lcrt.registry.options import PullRequest
 from lcrt.registry.progress import Progress, short_digest
 from lcrt.registry.pull import Puller
-from lcrt.registry.rate import Limit
-from lcrt.registry.source import Source
 from lcrt.registry.stop import Patience, Stop
 from lcrt.store.digest import parse_digest
 from lcrt.store.holds import Hold
-from lcrt.store.layers import Layer
-
-_SMALL_MAX = 64 << 20
-_TEXT_MAX = 1 << 20
+from lcrt.store.manifest import Manifest
 
 
 class HubPuller:
     """One pull from a hub, with the transfers of ``puller``."""
 
-    def __init__(self, puller: Puller, hub: Hub, publish: Publish) -> None:
+    def __init__(self, puller: Puller, hub: Hub, maker: Maker) -> None:
         self._puller = puller
+        self._store = puller.store
         self._hub = hub
-        self._publish = publish
+        self._maker = maker
         self._stop = Stop()
 
     def pull(self, name: ModelName, request: PullRequest) -> Iterator[Progress]:
@@ -38,16 +34,13 @@ class HubPuller:
         yield Progress("pulling manifest")
         try:
             choice = self._look(name)
-            with self._puller.store.hold() as hold:
-                texts = self._texts(choice, name)
-                files: dict[str, str] = {}
-                fetching = self._fetch_all(choice, name, hold, Limit(request.limit_rate))
-                for file, progress in fetching:
-                    files[file.name] = progress.digest
-                    yield progress
-                yield Progress("verifying sha256 digest")
-                yield Progress("writing manifest")
-                self._publish(Found(name, files, texts, request.keep_old))
+            here = self._made_of(name, choice)
+            if here is not None:
+                yield from _as_pulled(here)
+            else:
+                with self._store.hold() as hold:
+                    yield from self._make(choice, name, request, hold)
+                    self._remember(name, choice)
             yield Progress("success")
         finally:
             self._stop.set()
@@ -67,7 +60,7 @@ class HubPuller:
     def _checked(self, choice: Choice) -> Choice:
         """Refuse digests that are none, before one becomes a file's name."""
         try:
-            for file in self._files(choice):
+            for file in choice.files:
                 if file.digest:
                     parse_digest(file.digest)
         except InvalidRequest as error:
@@ -77,45 +70,61 @@ class HubPuller:
             ) from error
         return choice
 
-    def _files(self, choice: Choice) -> tuple[HubFile, ...]:
-        return (*choice.weights, *((choice.projector,) if choice.projector else ()))
-
-    def _fetch_all(
-        self, choice: Choice, name: ModelName, hold: Hold, limit: Limit
-    ) -> Iterator[tuple[HubFile, Progress]]:
-        """Fetch the weights and the projector; what has no known digest must be small."""
-        known = (file for file in self._files(choice) if file.digest)
-        layers = {file: Layer(digest=parse_digest(file.digest), size=file.size) for file in known}
-        hold.reserve(*(layer.digest for layer in layers.values()))
-        self._puller.check_space(tuple(layers.values()))
-        judge = partial(check, hub=self._hub, name=name)
-        for file in self._files(choice):
-            if file in layers:
-                call = Call("GET", file.url, self._hub.headers(), is_bulk=True)
-                source = Source(self._puller.client, (call,), judge)
-                for progress in self._puller.fetch(layers[file], source, limit):
-                    yield file, progress
-            else:
-                digest, size, _ = hold.put(self._read(file, _SMALL_MAX, name))
-                yield file, Progress(f"pulling {short_digest(digest)}", digest, size, size)
-
-    def _texts(self, choice: Choice, name: ModelName) -> dict[str, str]:
+    def _made_of(self, name: ModelName, choice: Choice) -> Manifest | None:
+        """Find the model that was made of these very files. They themselves need not be there any more."""
         try:
-            return {file.path: self._read(file, _TEXT_MAX, name).decode() for file in choice.texts}
-        except UnicodeDecodeError as error:
-            raise LcrtError(
-                f"a text file of {name.full} is not UTF-8: {error}",
-                "download its GGUF yourself, then `lcrt create NAME --from FILE.gguf`",
+            here = self._store.find(name)
+        except StoreError:
+            return None
+        is_same = here is not None and choice.mark and self._store.origins.get(here.raw) == choice.mark
+        return here if here is not None and is_same and self._puller.has(here) else None
+
+    def _remember(self, name: ModelName, choice: Choice) -> None:
+        made = self._store.find(name)
+        if made is not None and choice.mark:
+            self._store.origins.put(made.raw, choice.mark)
+
+    def _make(self, choice: Choice, name: ModelName, request: PullRequest, hold: Hold) -> Iterator[Progress]:
+        """Fetch the files, those of a checkpoint that say what it is before its weights, and make the model."""
+        fetch = Fetch(self._puller, Place(self._hub, name), hold, request, self._stop)
+        texts = {file.path: fetch.text(file) for file in choice.texts}
+        if choice.settings:
+            choice = yield from self._take_settings(choice, name, fetch)
+            yield from fetch.take(choice.weights, sum(file.size for file in choice.weights) // 2)
+        else:
+            yield from fetch.take(choice.files)
+        yield Progress("verifying sha256 digest")
+        files = fetch.digests if choice.settings else {_base(path): digest for path, digest in fetch.digests.items()}
+        yield from self._maker.publish(Found(name, files, texts, choice.target, request.keep_old))
+        # What the model was made of and does not contain goes when the hold ends.
+        hold.made.update(fetch.digests.values())
+
+    def _take_settings(self, choice: Choice, name: ModelName, fetch: Fetch) -> Generator[Progress, None, Choice]:
+        """Fetch what says of a checkpoint what it is; returns the choice with the weights that its index names."""
+        config, *others = choice.settings
+        for files in ((config,), others):
+            yield from fetch.take(files)
+            self._check(Found(name, fetch.digests, target=choice.target))
+        index = fetch.digests.get(INDEX)
+        return choice.indexed(self._store.blobs.read(index)) if index else choice
+
+    def _check(self, found: Found) -> None:
+        try:
+            self._maker.check(found)
+        except (InvalidRequest, UnsupportedModel) as error:
+            raise UnsupportedModel(
+                f"{found.name.full} has no GGUF, and its checkpoint cannot be converted: {error.message}",
+                f"{error.hint}; or look for a GGUF of this model" if error.hint else "look for a GGUF of this model",
             ) from error
 
-    def _read(self, file: HubFile, limit: int, name: ModelName) -> bytes:
-        if file.size > limit:
-            raise LcrtError(f"`{file.path}` is too large to be taken without a digest", "pull another file")
-        patience = Patience(self._stop, self._puller.options.first_wait, TRIES)
-        while True:
-            try:
-                with self._puller.client.open(Call("GET", file.url, self._hub.headers())) as reply:
-                    check(reply, self._hub, name)
-                    return reply.read(limit)
-            except Transient as error:
-                patience.wait(error)
+
+def _as_pulled(manifest: Manifest) -> Iterator[Progress]:
+    """What is told of a model that is here already."""
+    for blob in blobs_of(manifest):
+        yield Progress(f"pulling {short_digest(blob.digest)}", blob.digest, blob.size, blob.size)
+    yield Progress("verifying sha256 digest")
+    yield Progress("writing manifest")
+
+
+def _base(path: str) -> str:
+    return path.rpartition("/")[2]

@@ -73,16 +73,17 @@ class Puller:
     def _is_here(self, manifest: Manifest) -> bool:
         """Tell whether the store has this very model whole."""
         here = self.store.find(manifest.name)
-        return here is not None and here.raw == manifest.raw and self._has(here)
+        return here is not None and here.raw == manifest.raw and self.has(here)
 
-    def _has(self, manifest: Manifest) -> bool:
+    def has(self, manifest: Manifest) -> bool:
         """Tell whether all blobs are there in their sizes. Whether their bytes are right `lcrt store check` reads."""
         return all(self.store.blobs.has(blob.digest, blob.size) for blob in blobs_of(manifest))
 
-    def check_space(self, blobs: tuple[Layer, ...]) -> None:
-        """Refuse to begin what the disk cannot hold."""
+    def check_space(self, blobs: tuple[Layer, ...], to_come: int = 0) -> None:
+        """Refuse to begin what the disk cannot hold: what is missing, and ``to_come`` bytes that are made of it."""
         has = self.store.blobs.has
-        check_space(self.store.blobs, ((blob.digest, blob.size) for blob in blobs if not has(blob.digest, blob.size)))
+        missing = ((blob.digest, blob.size) for blob in blobs if not has(blob.digest, blob.size))
+        check_space(self.store.blobs, missing, to_come)
 
     def fetch(self, blob: Layer, source: Source, limit: Limit) -> Iterator[Progress]:
         """Fetch a blob unless it is there, alone or with others who want it."""
@@ -97,7 +98,7 @@ class Puller:
     def _check_here(self, name: ModelName) -> None:
         """Without a network a model is here or it is not."""
         manifest = self.store.find(name)
-        if manifest is None or not self._has(manifest):
+        if manifest is None or not self.has(manifest):
             what = "is not" if manifest is None else "is not whole"
             raise LcrtError(
                 f"offline: {name.short} {what} on this machine", "pull it without --offline or LCRT_OFFLINE"

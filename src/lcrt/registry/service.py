@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lcrt.core.name import ModelName
-from lcrt.registry.hub_found import Publish
+from lcrt.registry.hub_found import Maker
 from lcrt.registry.options import Options, PullRequest
 from lcrt.registry.progress import Progress
 from lcrt.store.store import Store
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Registries:
     """One per daemon. A generator does its work, imports too, on the thread that advances it.
 
-    ``publish`` makes a model of what a hub had; without it hubs are asked as registries are.
+    ``maker`` makes a model of what a hub had; without it hubs are asked as registries are.
     """
 
     def __init__(
@@ -29,12 +29,12 @@ class Registries:
         store: Store,
         options: Options | None = None,
         environ: Mapping[str, str] | None = None,
-        publish: Publish | None = None,
+        maker: Maker | None = None,
     ) -> None:
         self.options = options or Options()
         self._store = store
         self._environ = os.environ if environ is None else environ
-        self._publish = publish
+        self._maker = maker
         self._lock = threading.Lock()
         self._client: Client | None = None
         self._puller: Puller | None = None
@@ -47,10 +47,10 @@ class Registries:
 
         puller = self._open_puller()
         hub = hub_of(name, self._environ, self.options.mirrors, self._home)
-        if hub is None or self._publish is None or request.offline or self.options.offline:
+        if hub is None or self._maker is None or request.offline or self.options.offline:
             yield from puller.pull(name, request)
         else:
-            yield from HubPuller(puller, hub, self._publish).pull(name, request)
+            yield from HubPuller(puller, hub, self._maker).pull(name, request)
 
     def push(self, name: ModelName, *, insecure: bool = False) -> Iterator[Progress]:
         """Give a model to its registry; each step as it is taken."""

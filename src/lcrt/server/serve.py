@@ -26,7 +26,7 @@ from lcrt.scheduler.settings import SchedulerSettings
 from lcrt.server.app import App
 from lcrt.server.connection import Listener
 from lcrt.server.limits import Limits, fit_to_files
-from lcrt.server.publish import publisher
+from lcrt.server.publish import HubModels
 from lcrt.server.security import Guard
 from lcrt.server.services import Models, Services, user_agent
 from lcrt.store.states import States
@@ -72,7 +72,7 @@ async def serve(
     store = Store(settings.models, States(settings.cache_dir))
     services = Services(scheduler, store, Catalog(store), version, keep_old=settings.noprune)
     options = from_settings(settings, user_agent(version))
-    services.registries = Registries(store, options, publish=publisher(store))
+    services.registries = Registries(store, options, maker=HubModels(store))
     guard = Guard(settings.origins, loopback=_is_loopback(sockets))
     listener = Listener(App(services, guard, limits), limits)
     if not settings.noprune:

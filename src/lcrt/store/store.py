@@ -27,6 +27,7 @@ from lcrt.store.links import Links
 from lcrt.store.locks import Claim, StoreLock, claim, reap
 from lcrt.store.manifest import Manifest, Manifests, config_layer, parse_manifest
 from lcrt.store.notes import Notes
+from lcrt.store.origins import Origins
 from lcrt.store.prune import Ages, Collected, collect
 from lcrt.store.states import States
 from lcrt.store.uploads import Uploads
@@ -47,6 +48,7 @@ class Store:
         self.manifests = Manifests(directory / "manifests")
         self.links = Links(own / "links", self.blobs)
         self.notes = Notes(own / "notes", self.blobs)
+        self.origins = Origins(own / "origins")
         self.uploads = Uploads(own / "uploads")
         self.lock = StoreLock(own / "lock")
         self._claims = own / "claims"
@@ -196,6 +198,7 @@ class Store:
                 found = collect(self.manifests, self.blobs, self._holds.all(), ages, now)
                 self.links.forget_removed()
                 self.notes.forget_removed()
+                self.origins.keep(model.raw for model in self.manifests.read_all()[0])
                 self.uploads.collect(ages.partial, now)
                 for path in self._claims.iterdir() if self._claims.is_dir() else ():
                     reap(path)
