@@ -10,6 +10,7 @@
 typedef struct held {
     int32_t *tokens; /* room for n_ctx_seq */
     int32_t n;
+    bool wanted; /* compared since the last guesses */
 } held;
 
 struct lcrt_drafter {
@@ -77,8 +78,8 @@ lcrt_status lcrt_drafter_init(const lcrt_backend *backend, int32_t n_slots, int3
     return LCRT_OK;
 }
 
-void lcrt_drafter_compare(const lcrt_drafter *drafter, lcrt_drafting *drafting) {
-    const held *own = &drafter->slots[drafting->slot];
+void lcrt_drafter_compare(lcrt_drafter *drafter, lcrt_drafting *drafting) {
+    held *own = &drafter->slots[drafting->slot];
     int32_t n_room = drafter->backend.info.n_ctx_seq - drafting->n_tokens;
     int32_t n_both = drafting->n_tokens - 1 < own->n ? drafting->n_tokens - 1 : own->n, n = 0;
     if (memcmp(own->tokens, drafting->tokens, (size_t)n_both * sizeof(int32_t)) == 0) {
@@ -87,6 +88,7 @@ void lcrt_drafter_compare(const lcrt_drafter *drafter, lcrt_drafting *drafting) 
     while (n < n_both && own->tokens[n] == drafting->tokens[n]) {
         n++;
     }
+    own->wanted = true;
     drafting->n_same = n;
     drafting->n_max = drafting->n_max < n_room ? drafting->n_max : n_room;
 }
@@ -119,17 +121,13 @@ static void forget_rows(lcrt_drafter *drafter) {
     drafter->n_rows = 0;
 }
 
-/* Frees the cells of slots that are not in the pass; false when there are none. */
+/* Frees the cells of slots that nobody wants guesses for; false when there are none. */
 static bool make_room(lcrt_drafter *drafter) {
     bool freed = false;
     for (int32_t slot = 0; slot < drafter->n_slots; slot++) {
-        bool used = drafter->slots[slot].n == 0;
-        for (int32_t i = 0; i < drafter->n_rows && !used; i++) {
-            used = drafter->rows[i].seq == slot;
-        }
-        freed = freed || !used;
-        if (!used) {
+        if (drafter->slots[slot].n > 0 && !drafter->slots[slot].wanted) {
             (void)cut(drafter, slot, 0);
+            freed = true;
         }
     }
     return freed;
@@ -222,6 +220,9 @@ lcrt_status lcrt_drafter_guess(lcrt_drafter *drafter, lcrt_drafting *draftings, 
         if (status == LCRT_OK) {
             status = take(drafter);
         }
+    }
+    for (int32_t slot = 0; slot < drafter->n_slots; slot++) {
+        drafter->slots[slot].wanted = false;
     }
     if (status == LCRT_ERR_FULL) {
         return LCRT_OK; /* what was guessed until then is good */

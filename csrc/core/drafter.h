@@ -29,8 +29,8 @@ lcrt_status lcrt_drafter_init(const lcrt_backend *backend, int32_t n_slots, int3
 void lcrt_drafter_free(lcrt_drafter *drafter);
 
 /* Before the others, which rely on it until the tokens change: finds n_same, at most all tokens but the last, and
- * lowers n_max to what there is room for behind them. */
-void lcrt_drafter_compare(const lcrt_drafter *drafter, lcrt_drafting *drafting);
+ * lowers n_max to what there is room for behind them. What the slot holds is not given up before the next guesses. */
+void lcrt_drafter_compare(lcrt_drafter *drafter, lcrt_drafting *drafting);
 
 /* Computes up to n_rows of the tokens behind n_same, all but the last; n becomes how many, and n_same grows. */
 lcrt_status lcrt_drafter_catch_up(lcrt_drafter *drafter, lcrt_drafting *drafting, int32_t n_rows);

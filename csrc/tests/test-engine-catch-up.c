@@ -160,6 +160,41 @@ static void where_it_has_no_room_the_history_guesses(void) {
     end_with_drafter(rig);
 }
 
+/* Two prompts for one of which it has cells: it does not read them by turns, each in the other one's place. */
+static void streams_do_not_take_each_others_room(void) {
+    lcrt_rig *rig = rig_drafter(8, 1);
+    drafter_params.n_ctx = drafter_params.n_ctx_seq = 256;
+    open_with_drafter(rig);
+    char prompt[RIG_TOKENS];
+    for (uint64_t id = 1; id <= 2; id++) {
+        letters(id, 140, prompt);
+        rig_submit(rig, id, prompt, 100);
+    }
+    rig_run(rig);
+    lcrt_fake_stats stats;
+    lcrt_fake_stats_get(&drafter, &stats);
+    CHECK(stats.n_rows < 256 + 3 * 100);
+    CHECK(rig->jobs[1].usage.n_accepted + rig->jobs[2].usage.n_accepted > 50);
+    end_with_drafter(rig);
+}
+
+/* Asked again and again it would take the place of the history each time. */
+static void one_that_finds_no_room_is_not_tried_again_at_once(void) {
+    lcrt_rig *rig = rig_drafter(8, 1);
+    drafter_params.full_at = 1;
+    drafter_params.n_full = 1000;
+    open_with_drafter(rig);
+    rig->engine->gate.rates[LCRT_GATE_MODEL] = 0.05;
+    rig->engine->gate.n_declined = 250;
+    rig_submit(rig, 1, "hello", 60);
+    int32_t n_curious = 0;
+    while (rig_step(rig)) {
+        n_curious += lcrt_gate_is_curious(&rig->engine->gate);
+    }
+    CHECK_INT(n_curious, 1);
+    end_with_drafter(rig);
+}
+
 /* One that is not ready would leave the others no rows for their guesses. */
 static void where_all_need_as_many_rows_nobody_is_guessed_for_before_all_can_be(void) {
     lcrt_rig *rig = rig_drafter(-4, 1);
@@ -208,6 +243,8 @@ int main(void) {
     RUN(it_is_found_again_when_it_has_become_right);
     RUN(its_guesses_are_judged_while_one_of_the_history_is_open);
     RUN(where_it_has_no_room_the_history_guesses);
+    RUN(streams_do_not_take_each_others_room);
+    RUN(one_that_finds_no_room_is_not_tried_again_at_once);
     RUN(where_all_need_as_many_rows_nobody_is_guessed_for_before_all_can_be);
     RUN(what_a_guess_takes_is_found_out_with_one);
     return test_end();
