@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lcrt.convert.config import read_config
 from lcrt.convert.families import find_family
+from lcrt.convert.fp8 import check_method
 from lcrt.convert.look import Task
-from lcrt.errors import UnsupportedModel
 from lcrt.task import child
 
 
@@ -14,10 +14,7 @@ def look_at(folder: Path, *, config_only: bool) -> None:
     """Work out everything but the tensors' bytes; what is wrong is raised."""
     config = read_config(folder)
     family = find_family(config)
-    if config.has("quantization_config"):
-        raise UnsupportedModel(
-            "quantized weights cannot be converted", "start from the model as it was published first"
-        )
+    check_method(config)
     family.tensors(config)
     family.metadata(config)
     if not config_only:
