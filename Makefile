@@ -47,6 +47,8 @@ torture: build .venv/.dev  ## kill what changes a store at 10,000 points and loo
 	python -m tests.store.crash.daemon --points 600
 	python -m tests.store.crash.full || [ $$? -eq 77 ]
 	python -m tests.store.crash.full_pull || [ $$? -eq 77 ]
+	python -m tests.store.crash.readonly || [ $$? -eq 77 ]
+	python -m tests.store.crash.crowd
 
 sanitize: .venv/.built  ## C tests under ASan+UBSan and under TSan
 	sh ci/sanitize.sh

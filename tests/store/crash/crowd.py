@@ -96,6 +96,7 @@ def main() -> int:
         wrong = [*look.wrong(root), *look.leftovers(root), *look.unneeded(root)]
     for text in wrong:
         print(text)  # noqa: T201
+    print(f"{N_ROUNDS} changes by each of {len(works)} at once: {len(wrong) + n_failed} wrong")  # noqa: T201
     return 1 if wrong or n_failed else 0
 
 

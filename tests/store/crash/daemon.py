@@ -156,10 +156,33 @@ def create(world: World, seed: int, name: str) -> Ask:
         digest = digest_of(data)
         if not api.has_blob(digest):
             api.upload(digest, [data], len(data))
-        with api.create({"model": name, "files": {"m.gguf": digest}, "system": name}) as statuses:
-            assert [status.status for status in statuses][-1] == "success"
+        _create(api, {"model": name, "files": {"m.gguf": digest}, "system": name})
 
     return ask
+
+
+def convert(world: World, seed: int, name: str) -> Ask:
+    """Upload a folder of safetensors and make a model of it."""
+
+    def ask(api: Api) -> None:
+        digests: dict[str, str] = {}
+        for path, data in world.safetensors(seed).items():
+            digests[path] = digest_of(data)
+            if not api.has_blob(digests[path]):
+                api.upload(digests[path], [data], len(data))
+        _create(api, {"model": name, "files": digests})
+
+    return ask
+
+
+def quantize(name: str, base: str) -> Ask:
+    """Make a model of another one whose weights get another type."""
+    return lambda api: _create(api, {"model": name, "from": base, "quantize": "q8_0"})
+
+
+def _create(api: Api, request: dict[str, object]) -> None:
+    with api.create(request) as statuses:
+        assert [status.status for status in statuses][-1] == "success"
 
 
 def pull(registry: Registry) -> Ask:
@@ -197,6 +220,7 @@ def plans(world: World, registry: Registry) -> dict[str, tuple[Ask, ...]]:
             lambda api: api.delete("other"),
             create(world, 3, "new"),
         ),
+        "daemon: convert, quantize": (convert(world, 1, "new"), quantize("small", "new"), quantize("other", "b")),
     }
 
 

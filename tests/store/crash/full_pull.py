@@ -49,8 +49,8 @@ def _push(registry: Registry, store: Store) -> None:
             pass
 
 
-def run(registry: Registry) -> list[str]:
-    """Look for what goes wrong."""
+def run(registry: Registry) -> tuple[int, list[str]]:
+    """Look for what goes wrong, at how many sizes."""
     registry.add("library/m", {registry.put(_DATA): MODEL})
     with workplace() as folder:
         base = Store(folder / "base")
@@ -59,18 +59,18 @@ def run(registry: Registry) -> list[str]:
         disk = Disk(folder / "disk")
         try:
             pulling = Case("pull", (lambda store: _pull(registry, store),), base.directory, folder)
-            n_sizes, wrong = fill(pulling, disk)
-            if n_sizes < len(_DATA) // 4096:
-                wrong.append(f"a pull needs only {n_sizes} pages")
+            n_pulls, wrong = fill(pulling, disk)
+            if n_pulls < len(_DATA) // 4096:
+                wrong.append(f"a pull needs only {n_pulls} pages")
             pushing = Case("push", (lambda store: _push(registry, store),), base.directory, folder)
-            n_sizes, found = fill(pushing, disk)
-            if n_sizes != 1:
+            n_pushes, found = fill(pushing, disk)
+            if n_pushes != 1:
                 wrong.append("a push needs room")
         finally:
             subprocess.run(["umount", str(disk.place)], check=True)
     if not any(name.startswith("library/own/") for name in registry.manifests):
         wrong.append("nothing was pushed")
-    return [*wrong, *found]
+    return n_pulls + n_pushes, [*wrong, *found]
 
 
 def main() -> int:
@@ -81,9 +81,10 @@ def main() -> int:
         os.environ.pop(name, None)
         os.environ.pop(name.lower(), None)
     with Registry() as registry:
-        wrong = run(registry)
+        n_sizes, wrong = run(registry)
     for text in wrong:
         print(text)  # noqa: T201
+    print(f"{n_sizes} sizes for a pull and a push: {len(wrong)} wrong")  # noqa: T201
     return 1 if wrong else 0
 
 

@@ -1,15 +1,18 @@
 """Mistakes that a store could make, planted to see whether the torture finds them."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
 from lcrt.core.name import ModelName
-from lcrt.store import intake, manifest, prune
+from lcrt.modelfile import weights
+from lcrt.store import intake, links, manifest, prune
 from lcrt.store.blobs import BlobWriter
+from lcrt.store.digest import digest_of
 from lcrt.store.manifest import Manifests
 from lcrt.store.store import Store
+from lcrt.task.progress import Progress
 
 
 def unsynced_blob() -> None:
@@ -30,6 +33,32 @@ def unsynced_copy() -> None:
         copy._move(0)
 
     mock.patch.object(intake._Copy, "run", run).start()
+
+
+def unsynced_share() -> None:
+    """So does a file that shares another one's bytes."""
+
+    def hashed(path: Path, report: intake.Report, way: str) -> intake.Ready:
+        digest, size = digest_of(path.read_bytes()), path.stat().st_size
+        report(size)
+        return intake.Ready(path, digest, size, way)
+
+    mock.patch.object(intake, "_hashed", hashed).start()
+
+
+def unsynced_result() -> None:
+    """So does what another process has made."""
+
+    def take_over(writer: BlobWriter) -> Iterator[Progress]:
+        writer.digest, writer.size = digest_of(writer.path.read_bytes()), writer.path.stat().st_size
+        yield Progress("hashing model")
+
+    mock.patch.object(weights, "_take_over", take_over).start()
+
+
+def unsynced_link() -> None:
+    """A linked file is used before the record that tells when it has changed is on disk."""
+    mock.patch.object(links, "sync_directory").start()
 
 
 def manifest_in_place() -> None:
@@ -76,5 +105,8 @@ def leftovers_stay() -> None:
 
 ALL: dict[str, Callable[[], None]] = {
     mistake.__name__: mistake
-    for mistake in (unsynced_blob, unsynced_copy, manifest_in_place, unsynced_name, blobs_first, leftovers_stay)
+    for mistake in (
+        *(unsynced_blob, unsynced_copy, unsynced_share, unsynced_result, unsynced_link, unsynced_name),
+        *(manifest_in_place, blobs_first, leftovers_stay),
+    )
 }

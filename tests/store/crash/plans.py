@@ -9,6 +9,7 @@ import os
 import random
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from unittest import mock
 
 import msgspec
 
@@ -18,8 +19,9 @@ from lcrt.gguf.reader import Header, read_header
 from lcrt.gguf.writer import Tensor, encode_gguf, write_gguf
 from lcrt.modelfile import quantize, weights
 from lcrt.modelfile.create import create
-from lcrt.store import layers, room
+from lcrt.store import intake, layers, room
 from lcrt.store.archive import export_model, import_archive
+from lcrt.store.blobs import BlobWriter
 from lcrt.store.failure import store_error
 from lcrt.store.layers import MANIFEST_TYPE, Layer
 from lcrt.store.prune import Ages
@@ -55,10 +57,40 @@ def quantize_here(_header: Header, output: Path, _target: str, _importance: Path
         os.close(fd)
 
 
+def convert_here(folder: Path, output: Path, *, file_type: str | None = None) -> Iterator[Progress]:
+    """Write what the process that converts would: a model that its weights tell from others."""
+    header = LLAMA | {"general.name": (folder / "model.safetensors").read_text(), "general.file_type": 1}
+    data = b"".join(encode_gguf(header, (TENSOR,)))
+    del file_type
+    fd = os.open(output, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+    try:
+        for piece in (data[:200], data[200:]):
+            os.write(fd, piece)
+            yield Progress("converting model")
+    except OSError as error:
+        raise store_error("converting failed", error) from error
+    finally:
+        os.close(fd)
+
+
+def clone_here(source: int, writer: BlobWriter) -> bool:
+    """Do what a file system does that can share bytes, which the one of the tests seldom is."""
+    data = os.pread(source, 1 << 20, 0)
+    try:
+        for piece in (data[:200], data[200:]):
+            os.write(writer.fileno(), piece)
+    except OSError:
+        os.ftruncate(writer.fileno(), 0)
+        os.lseek(writer.fileno(), 0, os.SEEK_SET)
+        return False
+    return True
+
+
 def stay_here() -> None:
     """Let nothing of a creation happen in another process, and a disk be used to its last byte, until this one ends."""
     room.MARGIN = 0
     weights.check_file = check_here  # type: ignore[attr-defined]
+    weights.convert = convert_here  # type: ignore[assignment, attr-defined]
     quantize.quantize = quantize_here  # type: ignore[assignment]
 
 
@@ -116,23 +148,41 @@ class World:
 
         return operation
 
-    def join(self, name: str, target: str = "") -> Operation:
-        """A client uploads the shards of a model, which become one file, of another type if one is given."""
+    def upload_all(self, files: dict[str, bytes], name: str, target: str = "") -> Operation:
+        """A client uploads several files and makes one model of them, of another type if one is given."""
 
         def operation(store: Store) -> None:
-            files: dict[str, str] = {}
-            for i, data in enumerate(self.shards):
+            digests: dict[str, str] = {}
+            for path, data in files.items():
                 with store.blobs.writer() as writer:
                     writer.write(data)
                     store.keep_blob(writer)
-                files[f"m-{i + 1:05}-of-00002.gguf"] = writer.digest
-            list(create(store, CreateRequest(name, files=files, quantize=target)))
+                digests[path] = writer.digest
+            list(create(store, CreateRequest(name, files=digests, quantize=target)))
 
         return operation
 
+    def join(self, name: str, target: str = "") -> Operation:
+        """The shards of a model become one file."""
+        files = {f"m-{i + 1:05}-of-00002.gguf": data for i, data in enumerate(self.shards)}
+        return self.upload_all(files, name, target)
+
+    def convert(self, seed: int, name: str, target: str = "") -> Operation:
+        """A folder of safetensors becomes a file."""
+        return self.upload_all(self.safetensors(seed), name, target)
+
+    def safetensors(self, seed: int) -> dict[str, bytes]:
+        """The files of a folder that can be converted here."""
+        return {"config.json": b"{}", "model.safetensors": b"weights %d" % seed}
+
     def quantize(self, name: str, base: str) -> Operation:
-        """A model is made of another one whose weights get another type."""
-        return lambda store: void(list(create(store, CreateRequest(name, from_=base, quantize="q8_0"))))
+        """A model is made of another one, if that is there, whose weights get another type."""
+
+        def operation(store: Store) -> None:
+            if store.find(named(base)):
+                list(create(store, CreateRequest(name, from_=base, quantize="q8_0")))
+
+        return operation
 
     def derive(self, name: str, base: str, system: str) -> Operation:
         """A model is made of another; both must be there for it to change anything."""
@@ -162,6 +212,28 @@ class World:
         def operation(store: Store) -> None:
             taken = store.take_in(self.files[seed], lambda _: None, link=link)
             list(create(store, CreateRequest(name, files={"m.gguf": taken.digest})))
+
+        return operation
+
+    def share(self, seed: int, name: str) -> Operation:
+        """The same where the file system shares bytes."""
+
+        def operation(store: Store) -> None:
+            with mock.patch.object(intake, "_clone", clone_here):
+                self.take_in(seed, name, link=True)(store)
+
+        return operation
+
+    def note_upload(self, name: str) -> Operation:
+        """What a push does: it notes how far each blob is, until the registry has it."""
+
+        def operation(store: Store) -> None:
+            found = store.find(named(name))
+            for digest in sorted(found.digests) if found else ():
+                with store.uploads.open("registry", digest) as record:
+                    for end in (10, 20):
+                        record.write(b'{"url":"u","pieces":[{"end":%d}]}' % end)
+                    record.forget()
 
         return operation
 
@@ -249,13 +321,16 @@ def fixed(world: World) -> dict[str, Plan]:
         "create from another": (world.derive("derived", "b", "be long"), world.derive("derived", "a", "be short")),
         "create from a file here": (world.take_in(2, "taken", link=False),),
         "create from a link": (world.take_in(3, "linked", link=True), world.delete("linked")),
+        "create from a shared file": (world.share(2, "shared"),),
         "create of shards": (world.join("joined"), world.join("joined", "q8_0")),
+        "create, converted": (world.convert(1, "new"), world.convert(2, "a", "q8_0")),
         "create, quantized": (world.quantize("small", "b"), world.quantize("a", "other")),
         "copy": (world.copy("a", "host.io/ns/copy:1"), world.copy("other", "a")),
         "delete": (world.delete("a"), world.delete("other"), world.delete("b")),
         "collect": (world.collect(),),
         "pull": (world.pull(2, "host.io/ns/pulled:1"),),
         "pull over another": (world.pull(3, "other"),),
+        "push": (world.note_upload("b"),),
         "unpack": (world.unpack("unpacked"),),
     }
 
@@ -275,6 +350,11 @@ def drawn(world: World, seed: int) -> Plan:
             world.collect,
             lambda: world.pull(file, name),
             lambda: world.take_in(file, name, link=chance.random() < 0.5),
+            lambda: world.share(file, name),
+            lambda: world.join(name, chance.choice(("", "q8_0"))),
+            lambda: world.convert(file, name, chance.choice(("", "q8_0"))),
+            lambda: world.quantize(name, other),
+            lambda: world.note_upload(other),
             lambda: world.unpack(name),
         )
         return chance.choice(makers)()

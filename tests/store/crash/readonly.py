@@ -53,6 +53,7 @@ def main() -> int:
             subprocess.run(["umount", root], check=True)
     for text in wrong:
         print(text)  # noqa: T201
+    print(f"a store that cannot be written: {len(wrong)} wrong")  # noqa: T201
     return 1 if wrong else 0
 
 

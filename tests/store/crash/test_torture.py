@@ -12,8 +12,13 @@ import pytest
 from tests.store.crash import full
 
 ROOT = Path(__file__).parents[3]
-N_PARTS = 4
-N_POINTS = 300
+pytestmark = pytest.mark.timeout(120)
+"""They take seconds, and each of them many processes, which a busy machine may keep waiting."""
+
+N_PARTS = 16
+"""One plan each: as many as ``plans.fixed`` has."""
+
+N_POINTS = 80
 
 
 def torture(*arguments: str, module: str = "torture") -> subprocess.CompletedProcess[str]:
@@ -64,6 +69,10 @@ def test_two_daemons_and_a_command_on_one_store_do_not_hurt_each_other() -> None
     [
         ("unsynced_blob", "create"),
         ("unsynced_copy", "create from a file here"),
+        ("unsynced_share", "create from a shared file"),
+        ("unsynced_result", "create, converted"),
+        ("unsynced_result", "create, quantized"),
+        ("unsynced_link", "create from a link"),
         ("unsynced_name", "copy"),
         ("manifest_in_place", "copy"),
         ("blobs_first", "delete"),
