@@ -58,7 +58,10 @@ static lcrt_rig *open_any(uint64_t *random, int32_t round) {
     rig->fake.can_trim = rig->fake.can_shift = kind == ANY;
     rig->fake.n_back = kind == WINDOW ? 8 : 0;
     rig->fake.n_sets = 1;
+    rig->fake.n_window = test_between(random, 0, 2);
+    rig->fake.n_outputs = 32;
     rig->params.n_slots = test_between(random, 1, 5);
+    rig->params.n_draft = -test_between(random, 0, 4);
     rig->params.cache = (lcrt_cache_params){.ram_len = test_between(random, 0, 2) * 8000,
                                             .disk_len = round % 2 == 0 ? 1 << 30 : 0,
                                             .dir = folder.path,
@@ -102,7 +105,7 @@ static void run_all(lcrt_rig *rig, uint64_t *random, asked *jobs) {
 static void jobs_side_by_side_get_their_answers(void) {
     static asked jobs[RIG_JOBS];
     uint64_t random = 4711;
-    int64_t n_found = 0;
+    int64_t n_found = 0, n_accepted = 0;
     printf("seed %llu\n", (unsigned long long)random);
     for (int32_t round = 0; round < 24; round++) {
         lcrt_rig *rig = open_any(&random, round);
@@ -113,11 +116,14 @@ static void jobs_side_by_side_get_their_answers(void) {
             }
         }
         n_found += cache_of(rig).host.n_jobs + cache_of(rig).disk.n_jobs;
+        lcrt_engine_stats stats;
+        lcrt_engine_stats_get(rig->engine, &stats);
+        n_accepted += stats.n_accepted;
         (void)store(rig);
         rig_end(rig);
     }
-    printf("%lld jobs found something stored\n", (long long)n_found);
-    CHECK(n_found > 100);
+    printf("%lld jobs found something stored, %lld guesses were right\n", (long long)n_found, (long long)n_accepted);
+    CHECK(n_found > 100 && n_accepted > 100);
     (void)folder_walk(folder.fd, true);
 }
 
