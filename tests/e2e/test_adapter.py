@@ -99,12 +99,36 @@ def test_what_cannot_be_applied_is_a_400(daemon: Daemon, client: httpx.Client, t
     assert said(ask(client, None))
 
 
-def test_vectors_are_those_of_the_models_own_adapters(client: httpx.Client) -> None:
-    def vector(model: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        reply = client.post("/api/embed", json={"model": model, "input": QUESTION})
-        assert reply.status_code == 200, reply.text
-        return np.array(reply.json()["embeddings"][0])
+Vector = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
-    plain, changed = vector("smollm2"), vector("pirate")
+
+def vector(client: httpx.Client, model: str, text: str = QUESTION, **more: object) -> Vector:
+    reply = client.post("/api/embed", json={"model": model, "input": text} | more)
+    assert reply.status_code == 200, reply.text
+    return np.array(reply.json()["embeddings"][0])
+
+
+def test_vectors_are_those_of_the_models_own_adapters_or_of_those_that_a_request_names(client: httpx.Client) -> None:
+    plain, changed = vector(client, "smollm2"), vector(client, "pirate")
     assert 1 - plain @ changed > 1e-3
-    assert 1 - changed @ vector("pirate") < 1e-4
+    assert 1 - changed @ vector(client, "pirate") < 1e-4
+    assert 1 - changed @ vector(client, "smollm2", adapter="pirate") < 1e-4
+    assert 1 - plain @ vector(client, "pirate", lora=[]) < 1e-4
+    openai = client.post("/v1/embeddings", json={"model": "smollm2", "input": QUESTION, "adapter": "pirate"})
+    assert 1 - changed @ np.array(openai.json()["data"][0]["embedding"]) < 1e-4
+    old = client.post("/api/embeddings", json={"model": "smollm2", "prompt": QUESTION, "adapter": "pirate"})
+    assert 1 - changed @ np.array(old.json()["embedding"]) < 1e-4
+
+
+def test_vectors_and_answers_of_several_adapters_at_once_are_those_of_each_alone(client: httpx.Client) -> None:
+    texts = [f"{QUESTION} {number}" for number in range(3)]
+    wanted: list[object] = [None, "pirate", "poet", {"name": "pirate", "scale": 0.5}]
+    jobs = [(text, adapter) for text in texts for adapter in wanted]
+    alone = [vector(client, "smollm2", text, adapter=adapter) for text, adapter in jobs]
+    with ThreadPoolExecutor(len(jobs) + 1) as pool:
+        chat = pool.submit(lambda: said(ask(client, "poet")))
+        together = list(pool.map(lambda job: vector(client, "smollm2", job[0], adapter=job[1]), jobs))
+        assert chat.result()
+    for got, want in zip(together, alone, strict=True):
+        assert 1 - got @ want < 1e-4
+    assert min(1 - one @ other for i, one in enumerate(alone) for other in alone[:i]) > 1e-4

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from lcrt.errors import InvalidRequest
 from lcrt.native.adapter import Adapter
 from lcrt.native.embed import Embedder
 from lcrt.native.model import Model
@@ -26,8 +27,12 @@ SHAPES = {
 def vectors(model: Model, *adapters: tuple[str | Adapter, float]) -> NDArray[np.float32]:
     params = EmbedderParams(n_threads=1, n_batch=64, adapters=adapters)
     with Embedder(model, params) as embedder:
-        rows = np.concatenate([embedder.run(text, [len(text)]) for text in TEXTS])
-    out: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows(embedder)
+
+
+def rows(embedder: Embedder) -> NDArray[np.float32]:
+    found = np.concatenate([embedder.run(text, [len(text)]) for text in TEXTS])
+    out: NDArray[np.float32] = found / np.linalg.norm(found, axis=1, keepdims=True)
     return out
 
 
@@ -41,6 +46,26 @@ def test_vectors_are_those_of_merged_weights(tmp_path: Path, kind: str) -> None:
         np.testing.assert_array_equal(vectors(model, (Adapter(model, file), 0.5)), adapted)
     assert (1 - (plain * wanted).sum(1)).max() > 0.01
     assert (1 - (adapted * wanted).sum(1)).max() < 1e-5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_embedder_changes_its_adapters_between_passes(tmp_path: Path, kind: str) -> None:
+    path = KINDS[kind](tmp_path / "plain.gguf")
+    with Model(path) as model, Model(path) as other:
+        file = lora.write_lora(tmp_path / "lora.gguf", SHAPES, seed=3, arch=kind)
+        adapter, stranger = Adapter(model, file), Adapter(other, file)
+        wanted = [vectors(model, *pairs) for pairs in ((), ((adapter, 1.0),), ((adapter, 0.5),))]
+        with Embedder(model, EmbedderParams(n_threads=1, n_batch=64)) as embedder:
+            assert not adapter.used
+            for number, scale in ((1, 1.0), (2, 0.5), (0, 0.0), (1, 1.0)):
+                embedder.adapt([(adapter, scale)])
+                np.testing.assert_allclose(rows(embedder), wanted[number], atol=1e-6)
+            with pytest.raises(InvalidRequest, match="of another model"):
+                embedder.adapt([(stranger, 1.0)])
+            np.testing.assert_allclose(rows(embedder), wanted[1], atol=1e-6)
+            assert adapter.used
+            embedder.adapt([])
+            assert not adapter.used
 
 
 def test_embedders_of_one_model_have_adapters_of_their_own(tmp_path: Path) -> None:

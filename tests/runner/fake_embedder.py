@@ -3,12 +3,15 @@
 import threading
 from array import array
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcrt.errors import DecodeError
+from lcrt.native.adapter import Adapter
 from lcrt.native.values import EmbedderInfo
+from lcrt.runner.adapters import Pairs
 
 CLS, SEP = 1, 2
 
@@ -33,8 +36,16 @@ class CharVocab:
         return chr(token).encode()
 
 
+def adapters_of(*scales: float) -> Pairs:
+    """A set of adapters of which only the scales count."""
+    return tuple((cast("Adapter", f"adapter {scale}"), scale) for scale in scales)
+
+
 class SumEmbedder:
-    """The vector of a text is (sum of its tokens, their number). ``go`` holds passes up when cleared."""
+    """The vector of a text is (sum of its tokens and of the scales of adapters, their number).
+
+    ``go`` holds passes up when cleared.
+    """
 
     def __init__(self, n_threads: int, passes: list[list[int]], *, host: bool = True, n_batch: int = 256) -> None:
         self.info = EmbedderInfo(2, 1024, n_batch, 256, 4, rank=False, host=host)
@@ -46,6 +57,12 @@ class SumEmbedder:
         self.entered = threading.Semaphore(0)
         self.fail = False
         self.closed = False
+        self.adapters: Pairs = ()
+        self.n_changes = 0
+
+    def adapt(self, adapters: Pairs) -> None:
+        self.adapters = adapters
+        self.n_changes += 1
 
     def run(self, tokens: "array[int]", lengths: "array[int]") -> NDArray[np.float32]:
         self.passes.append(list(lengths))
@@ -55,7 +72,7 @@ class SumEmbedder:
             raise DecodeError("the pass failed")
         rows, at = [], 0
         for length in lengths:
-            rows.append((sum(tokens[at : at + length]), length))
+            rows.append((sum(tokens[at : at + length]) + sum(scale for _, scale in self.adapters), length))
             at += length
         return np.array(rows, np.float32)
 

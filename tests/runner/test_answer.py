@@ -2,7 +2,7 @@
 
 import select
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -20,12 +20,24 @@ from lcrt.core.question import (
     Tokens,
     Vectors,
 )
-from lcrt.core.request import InferenceRequest
-from lcrt.errors import OutOfMemory
+from lcrt.core.request import Applied, InferenceRequest
+from lcrt.errors import InvalidRequest, OutOfMemory
+from lcrt.runner.adapters import Pairs
 from lcrt.runner.answer import Answerer, Setup
 from lcrt.runner.embed import Batcher
 from lcrt.runner.ticket import Limit
-from tests.runner.fake_embedder import CharVocab, SumEmbedder
+from tests.runner.fake_embedder import CharVocab, SumEmbedder, adapters_of
+
+
+class Named:
+    """Adapters of which one is not there; the model has one of its own."""
+
+    own = adapters_of(0.25)
+
+    def take(self, wanted: Sequence[tuple[str, float]]) -> Pairs:
+        if any(path == "absent" for path, _ in wanted):
+            raise InvalidRequest("an adapter cannot be applied to this model")
+        return adapters_of(*(scale for _, scale in wanted))
 
 
 class Asking:
@@ -39,12 +51,12 @@ class Asking:
             self.n_made += 1
             if broken:
                 raise OutOfMemory("no room for embeddings")
-            return Batcher(lambda _: self.embedder, done, lanes=False)
+            return Batcher(lambda _: self.embedder, done, lanes=False, own=Named.own)
 
         def render(request: InferenceRequest) -> Rendered:
             return Rendered("".join(f"<{message.content}>" for message in request.messages))
 
-        self.answerer = Answerer(CharVocab(), Setup(Limit(100, 100), is_ranker), render, batcher)
+        self.answerer = Answerer(CharVocab(), Setup(Limit(100, 100), is_ranker), render, batcher, Named())
 
     def ask(self, *questions: Question) -> list[Reply]:
         for number, question in enumerate(questions):
@@ -125,6 +137,30 @@ def test_a_model_answers_what_it_was_made_for(make: Make, is_ranker: bool, quest
     else:
         assert isinstance(reply, Refused)
         assert (reply.error.kind, reply.error.message) == ("InvalidRequest", text)
+
+
+@pytest.mark.parametrize("by_vectors", [True, False])
+def test_questions_name_adapters_or_have_the_models_own(make: Make, by_vectors: bool) -> None:
+    asking = make(is_ranker=not by_vectors)
+    asking.embedder.adapters = Named.own
+
+    def scores(adapters: Applied) -> list[float]:
+        [reply] = asking.ask(Rank("q", ("d",), by_vectors, adapters))
+        assert isinstance(reply, Scores)
+        return reply.scores
+
+    plain = scores(None)
+    assert scores((("a", 0.25),)) == plain
+    assert scores((("a", 0.5), ("b", 64.0))) != plain != scores(())
+    assert scores(None) == plain
+
+
+def test_an_adapter_that_does_not_fit_refuses_its_own_question(make: Make) -> None:
+    asking = make()
+    wrong, right = asking.ask(Embed(("a",), adapters=(("absent", 1.0),)), Embed(("a",)))
+    assert isinstance(wrong, Refused)
+    assert wrong.error.kind == "InvalidRequest"
+    assert isinstance(right, Vectors)
 
 
 def test_a_cancelled_question_is_not_answered(make: Make) -> None:

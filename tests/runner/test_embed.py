@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from lcrt.core.question import Embed, Refused, Reply, Vectors
+from lcrt.runner.adapters import Pairs
 from lcrt.runner.embed import ROWS_MIN, Batcher
 from lcrt.runner.ticket import Limit, VectorTicket, frame_of
-from tests.runner.fake_embedder import CharVocab, SumEmbedder
+from tests.runner.fake_embedder import CharVocab, SumEmbedder, adapters_of
 
 Answers = queue.Queue[tuple[int, Reply]]
 VOCAB = CharVocab()
@@ -33,9 +34,10 @@ class Bench:
         self.wide = self.embedders[0]
         self.wide.entered.acquire()
 
-    def put(self, number: int, *texts: str, **options: object) -> VectorTicket:
+    def put(self, number: int, *texts: str, adapters: Pairs = (), **options: object) -> VectorTicket:
         question = Embed(texts, as_json=False, **options)  # type: ignore[arg-type]
         ticket = VectorTicket(number, question, VOCAB, frame_of(VOCAB), Limit(1000, 1000))
+        ticket.adapters = adapters
         self.batcher.put(ticket)
         return ticket
 
@@ -60,8 +62,8 @@ def make() -> Iterator[Make]:
         assert all(embedder.closed for embedder in bench.embedders)
 
 
-def expected(text: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    row = np.array([sum(map(ord, text)) + 3, len(text) + 2], np.float32)
+def expected(text: str, more: float = 0.0) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    row = np.array([sum(map(ord, text)) + 3 + more, len(text) + 2], np.float32)
     return row / np.linalg.norm(row)
 
 
@@ -124,6 +126,58 @@ def test_many_texts_go_over_lanes_of_few_threads_and_one_goes_wide(make: Make) -
     assert (
         sum(sum(lengths) >= ROWS_MIN for lengths in bench.passes) >= len(bench.passes) - 4
     )  # the last texts of each lane may be few
+
+
+def held_up(bench: Bench) -> None:
+    """A pass runs, and stays until ``go``; whatever comes waits."""
+    bench.wide.go.clear()
+    bench.put(0, "first")
+    bench.wide.entered.acquire()
+
+
+def test_texts_of_one_set_of_adapters_share_passes_and_others_have_their_own(make: Make) -> None:
+    bench = make()
+    held_up(bench)
+    sets = [adapters_of(), adapters_of(100.0), adapters_of(100.0, 50.0)]
+    for number in range(1, 31):
+        bench.put(number, "abc", adapters=sets[number % 3])
+    bench.wide.go.set()
+    for number, reply in (bench.answer() for _ in range(31)):
+        text, more = ("first", 0.0) if number == 0 else ("abc", (0.0, 100.0, 150.0)[number % 3])
+        np.testing.assert_allclose(rows_of(reply)[0], expected(text, more), rtol=1e-6)
+    assert bench.passes == [[7], [5] * 10, [5] * 10, [5] * 10]
+
+
+def test_sets_of_adapters_have_their_turns_by_who_came_first(make: Make) -> None:
+    bench = make(n_batch=64)
+    held_up(bench)
+    bench.put(1, *["x" * 30] * 8)
+    bench.put(2, "other", adapters=adapters_of(9.0))
+    bench.put(3, *["x" * 30] * 8)
+    bench.wide.go.set()
+    order = [bench.answer()[0] for _ in range(4)]
+    assert order == [0, 1, 2, 3]
+
+
+def test_a_crowd_of_another_set_is_not_searched_for_one_text_more(make: Make) -> None:
+    bench = make()
+    held_up(bench)
+    mine, other = adapters_of(1.0), adapters_of(2.0)
+    bench.put(1, "a", adapters=mine)
+    bench.put(2, *["b"] * bench.batcher.info.n_seq_max, adapters=other)
+    bench.put(3, "a", adapters=mine)
+    bench.wide.go.set()
+    assert [bench.answer()[0] for _ in range(4)] == [0, 1, 2, 3]
+
+
+def test_adapters_of_requests_go_when_nothing_waits(make: Make) -> None:
+    bench = make()
+    bench.put(1, "a", adapters=adapters_of(1.0))
+    bench.answer()
+    bench.put(2, "a")
+    assert np.allclose(rows_of(bench.answer()[1])[0], expected("a"))
+    assert bench.wide.adapters == ()
+    assert bench.wide.n_changes == 2
 
 
 def test_one_lane_is_enough_for_another_device(make: Make) -> None:

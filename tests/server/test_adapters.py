@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from lcrt.core.name import ModelName
-from lcrt.core.request import CreateRequest
+from lcrt.core.question import Embed, Rank, Scores, Vectors
+from lcrt.core.request import Applied, CreateRequest
 from lcrt.gguf.writer import Plain, write_gguf
 from lcrt.modelfile.catalog import Catalog
 from lcrt.modelfile.create import create
@@ -21,7 +22,25 @@ ENDPOINTS: dict[str, dict[str, object]] = {
     "/api/chat": {"messages": [{"role": "user", "content": "x"}], "stream": False},
     "/v1/completions": {"prompt": "x"},
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "x"}]},
+    "/api/embed": {"input": "x"},
+    "/api/embeddings": {"prompt": "x"},
+    "/v1/embeddings": {"input": "x"},
+    "/v1/rerank": {"query": "x", "documents": ["x"], "by_embeddings": True},
+    "/rerank": {"query": "x", "documents": ["x"]},
 }
+
+
+def wanted_by(models: FakeModels) -> Applied:
+    """What the last request, of a generation or of vectors, named."""
+    question = models.questions[-1] if models.questions else None
+    return question.adapters if isinstance(question, Embed | Rank) else models.requests[-1].adapters
+
+
+@pytest.fixture(autouse=True)
+def replies(request: pytest.FixtureRequest, models: FakeModels) -> None:
+    """Answers for questions of either kind."""
+    endpoint = request.node.callspec.params.get("endpoint", "") if hasattr(request.node, "callspec") else ""
+    models.reply = Scores([0.5], 1) if "rerank" in endpoint else Vectors([b"[1.0]   "], 1)
 
 
 def adapt(store: Store, folder: Path, name: str, base: str = "tiny", **keys: Plain) -> str:
@@ -62,7 +81,7 @@ async def test_a_request_names_adapters_of_other_models(
     for adapter, wanted in cases:
         reply = await client.post(endpoint, ENDPOINTS[endpoint] | {"model": "tiny", "adapter": adapter})
         assert reply.status == 200, reply.body
-        assert set(models.requests[-1].adapters or ()) == wanted
+        assert set(wanted_by(models) or ()) == wanted
         assert models.acquired[-1][0].name == "tiny:latest"
 
 
@@ -85,7 +104,7 @@ async def test_a_models_own_adapters_have_numbers(
     for more, wanted in cases:
         reply = await client.post(endpoint, ENDPOINTS[endpoint] | {"model": "pirate"} | more)
         assert reply.status == 200, reply.body
-        assert models.requests[-1].adapters == wanted
+        assert wanted_by(models) == wanted
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)

@@ -3,7 +3,7 @@
 import msgspec
 
 from lcrt.core.event import Failure
-from lcrt.core.request import InferenceRequest
+from lcrt.core.request import Applied, InferenceRequest
 
 
 class Embed(msgspec.Struct, frozen=True, tag=1, array_like=True):
@@ -11,7 +11,7 @@ class Embed(msgspec.Struct, frozen=True, tag=1, array_like=True):
 
     ``n_ctx`` bounds the tokens of each, None for the default; longer texts are cut with ``truncate`` and
     refused without. ``dimensions`` of 0 or more than there are: all. ``as_json``: vectors as JSON arrays,
-    else as 32-bit floats, low byte first.
+    else as 32-bit floats, low byte first. ``adapters``: see ``Applied``.
     """
 
     texts: tuple[str, ...]
@@ -19,14 +19,19 @@ class Embed(msgspec.Struct, frozen=True, tag=1, array_like=True):
     truncate: bool = True
     dimensions: int = 0
     as_json: bool = True
+    adapters: Applied = None
 
 
 class Rank(msgspec.Struct, frozen=True, tag=2, array_like=True):
-    """How well each document answers a query; ``by_vectors`` compares embeddings, for models that are no rerankers."""
+    """How well each document answers a query.
+
+    ``by_vectors`` compares embeddings, for models that are no rerankers. ``adapters``: see ``Applied``.
+    """
 
     query: str
     documents: tuple[str, ...]
     by_vectors: bool = False
+    adapters: Applied = None
 
 
 class Tokenise(msgspec.Struct, frozen=True, tag=3, array_like=True):

@@ -1,10 +1,15 @@
 """What clients ask for, independent of the dialect."""
 
+from typing import TypeAlias
+
 import msgspec
 
 from lcrt.core.format import Format
 from lcrt.core.message import Message
 from lcrt.core.options import Options
+
+Applied: TypeAlias = tuple[tuple[str, float], ...] | None
+"""Files with changes of the weights and how strongly each is applied, in place of the model's own; None: these."""
 
 
 class InferenceRequest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -15,8 +20,7 @@ class InferenceRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     ``suffix`` makes ``prompt`` the text before a gap that is to be filled, and stands behind it.
     ``template`` is the model's Go template, empty when the one of its file speaks for it.
     ``tools`` is a JSON text, ``format`` what the answer must look like. ``n_logprobs``: -1 none,
-    0 the token's own, n also the n best alternatives. ``adapters``: files with changes of the weights and how
-    strongly each is applied, in place of the model's own; None: these.
+    0 the token's own, n also the n best alternatives. ``adapters``: see ``Applied``.
     """
 
     messages: tuple[Message, ...] = ()
@@ -31,7 +35,7 @@ class InferenceRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     truncate: bool = True
     shift: bool = True
     n_logprobs: int = -1
-    adapters: tuple[tuple[str, float], ...] | None = None
+    adapters: Applied = None
     want_context: bool = False
     render_only: bool = False
 

@@ -1,11 +1,13 @@
 """Vectors and scores of whole texts."""
 
+from collections.abc import Iterable
 from typing import Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
+from lcrt.native.adapter import Adapter
 from lcrt.native.handle import Handle
 from lcrt.native.model import Model, _Tokens
 from lcrt.native.values import EmbedderInfo, EmbedderParams
@@ -32,6 +34,12 @@ class Embedder(Handle):
 
         The shape is (texts, ``info.n_out``); pooled as the model wants it, not normalised. Raises
         ``InvalidRequest`` for what a pass cannot take, ``Cancelled`` after ``interrupt``.
+        """
+
+    def adapt(self, adapters: Iterable[tuple[Adapter, float]]) -> None:
+        """Apply these pairs of ``Adapter`` and scale in all passes from now on, in place of those before.
+
+        Raises ``InvalidRequest`` for those of another model, and then keeps what it has.
         """
 
     def interrupt(self, on: bool = True) -> None:

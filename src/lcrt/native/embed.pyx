@@ -58,8 +58,9 @@ cdef class Embedder(Handle):
         finally:
             model.leave()
         check(status, err)
-        if own.n > 0:
-            check(a.lcrt_embed_adapt(self._embedder, own.adapters, own.scales, own.n), b"an adapter of another model")
+        with nogil:
+            status = a.lcrt_embed_adapt(self._embedder, own.adapters, own.scales, own.n)
+        check(status, b"an adapter of another model")
         c.lcrt_embed_info_get(self._embedder, &i)
         self.info = EmbedderInfo(i.n_out, i.n_ctx, i.n_batch, i.n_seq_max, i.n_threads, i.rank, i.host)
 
@@ -111,6 +112,18 @@ cdef class Embedder(Handle):
             self.leave()
         check(status, NULL)
         return out
+
+    def adapt(self, adapters):
+        """Apply these pairs of ``Adapter`` and scale in all passes from now on, in place of those before."""
+        cdef AdapterSet wanted = AdapterSet(adapters)
+        cdef s.lcrt_status status
+        self.enter()
+        try:
+            with self._lock, nogil:
+                status = a.lcrt_embed_adapt(self._embedder, wanted.adapters, wanted.scales, wanted.n)
+        finally:
+            self.leave()
+        check(status, b"an adapter of another model")
 
     def interrupt(self, bint on=True):
         """Make a running pass of another thread give up with ``Cancelled``; False allows passes again."""

@@ -28,6 +28,7 @@ from lcrt.core.question import (
 )
 from lcrt.core.request import InferenceRequest
 from lcrt.errors import EngineError, InvalidRequest, LcrtError
+from lcrt.runner.adapters import Pairs
 from lcrt.runner.embed import Batcher
 from lcrt.runner.failure import failure_of
 from lcrt.runner.job import Job
@@ -50,6 +51,17 @@ class Vocab(TextVocab, Protocol):
 
     def piece(self, token: int) -> bytes:
         """The bytes of one token."""
+
+
+class AdapterSource(Protocol):
+    """Loads adapters, or has them already. Any thread."""
+
+    @property
+    def own(self) -> Pairs:
+        """Those of the model."""
+
+    def take(self, wanted: Sequence[tuple[str, float]]) -> Pairs:
+        """The adapters of these files, with their scales. Raises ``InvalidRequest`` when one does not fit."""
 
 
 class Outbox:
@@ -97,7 +109,8 @@ class Setup(msgspec.Struct, frozen=True):
 class Answerer:
     """``ask``, ``cancel``, ``take`` and ``close`` belong to one thread.
 
-    ``render`` makes the prompt of a conversation, ``batcher`` what computes vectors, when it is first wanted.
+    ``render`` makes the prompt of a conversation, ``batcher`` what computes vectors, when it is first wanted;
+    ``adapters`` has what questions may name.
     """
 
     def __init__(
@@ -106,11 +119,13 @@ class Answerer:
         setup: Setup,
         render: Callable[[InferenceRequest], Job | Rendered],
         batcher: Callable[[Callable[[int, Reply], None]], Batcher],
+        adapters: AdapterSource,
     ) -> None:
         self._vocab = vocab
         self._setup = setup
         self._render = render
         self._make_batcher = batcher
+        self._adapters = adapters
         self._batcher: Batcher | None = None
         self._frame: Frame | None = None
         self._tickets: dict[int, Ticket] = {}
@@ -122,7 +137,7 @@ class Answerer:
 
     def ask(self, number: int, question: Question) -> None:
         """Start on a question; its answer comes out of ``take`` unless it is cancelled."""
-        if not isinstance(question, Embed | Rank) or self._batcher is None:
+        if not isinstance(question, Embed | Rank) or self._batcher is None or question.adapters is not None:
             self._todo.put((number, question))
             return
         self._start(number, question)
@@ -173,6 +188,7 @@ class Answerer:
     def _start(self, number: int, question: Embed | Rank) -> None:
         try:
             ticket = self._ticket(number, question)
+            ticket.adapters = self._adapters_of(question)
         except LcrtError as error:
             self._outbox.put(number, Refused(failure_of(error)))
             return
@@ -181,6 +197,9 @@ class Answerer:
             return
         self._tickets[number] = ticket
         self.warm_up().put(ticket)
+
+    def _adapters_of(self, question: Embed | Rank) -> Pairs:
+        return self._adapters.own if question.adapters is None else self._adapters.take(question.adapters)
 
     def _ticket(self, number: int, question: Embed | Rank) -> Ticket:
         setup, frame = self._setup, self._frame

@@ -5,6 +5,7 @@ threads each do more than one pass on all threads, which wait for each other aft
 only what cannot be cut runs on the wide embedder, and then nothing else does.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from lcrt.core.question import Refused, Reply
 from lcrt.errors import Cancelled, LcrtError
 from lcrt.native.values import EmbedderInfo
+from lcrt.runner.adapters import Pairs
 from lcrt.runner.failure import failure_of
 from lcrt.runner.ticket import Ints, Ticket
 
@@ -48,6 +50,9 @@ class Embedder(Protocol):
     def run(self, tokens: Ints, lengths: Ints) -> NDArray[np.float32]:
         """One pass: a row for each length."""
 
+    def adapt(self, adapters: Pairs) -> None:
+        """Apply these in all passes from now on, and no others."""
+
     def interrupt(self, on: bool = True) -> None:
         """Give up. Any thread."""
 
@@ -67,13 +72,23 @@ class Piece(msgspec.Struct):
 class Batcher:
     """``make`` gives an embedder with so many threads, 0 for all that there are.
 
-    ``put`` from one thread; ``done`` is called from a lane, once for each ticket that is not cancelled.
+    ``put`` from one thread; ``done`` is called from a lane, once for each ticket that is not cancelled. A pass has
+    texts of one set of adapters; embedders begin with ``own``.
     """
 
-    def __init__(self, make: Callable[[int], Embedder], done: Callable[[int, Reply], None], *, lanes: bool) -> None:
+    def __init__(
+        self,
+        make: Callable[[int], Embedder],
+        done: Callable[[int, Reply], None],
+        *,
+        lanes: bool,
+        own: Pairs = (),
+    ) -> None:
         self._make = make
         self._done = done
         self._many = lanes
+        self._own = own
+        self._applied: dict[Embedder, Pairs] = {}
         self._wide = make(0)
         self._narrow: dict[int, Embedder] = {}
         info = self._wide.info
@@ -132,7 +147,9 @@ class Batcher:
                 self._n_running += 1
                 self._wide_runs = wide
             try:
-                self._compute(self._embedder(lane, wide), pieces)
+                embedder = self._embedder(lane, wide)
+                self._compute(embedder, pieces)
+                self._rest(embedder)
             except LcrtError as error:
                 self._refuse(pieces, error)
             except Exception:
@@ -192,11 +209,17 @@ class Batcher:
         most = self.info.n_batch if wide else min(max(n_rows // n_idle, ROWS_MIN), self.info.n_batch)
         pieces: list[Piece] = []
         n_taken = 0
-        while self._waiting and len(pieces) < self.info.n_seq_max:
+        others: list[Piece] = []
+        adapters = self._waiting[0].ticket.adapters
+        while self._waiting and max(len(pieces), len(others)) < self.info.n_seq_max:
+            if self._waiting[0].ticket.adapters != adapters:
+                others.append(self._waiting.popleft())
+                continue
             n_taken += self._rows_of(self._waiting[0])
             if pieces and n_taken > most:
                 break
             pieces.append(self._waiting.popleft())
+        self._waiting.extendleft(reversed(others))  # in front, so that every set has its turn
         return pieces, wide
 
     def _compute(self, embedder: Embedder, pieces: Sequence[Piece]) -> None:
@@ -212,11 +235,24 @@ class Batcher:
         for piece in chosen:
             tokens += piece.tokens
         try:
+            self._adapt(embedder, chosen[0].ticket.adapters)
             rows = embedder.run(tokens, array("i", (len(piece.tokens) for piece in chosen)))
         except LcrtError as error:
             self._refuse(chosen, error)
         else:
             self._deliver(chosen, rows)
+
+    def _adapt(self, embedder: Embedder, adapters: Pairs) -> None:
+        """Have an embedder apply a set, unless it does."""
+        if self._applied.get(embedder, self._own) != adapters:
+            embedder.adapt(adapters)
+            self._applied[embedder] = adapters
+
+    def _rest(self, embedder: Embedder) -> None:
+        """With nothing to do next, an embedder keeps no adapters of requests in memory."""
+        if not self._waiting:
+            with contextlib.suppress(LcrtError):
+                self._adapt(embedder, self._own)
 
     def _tokenised(self, pieces: Iterable[Piece]) -> list[Piece]:
         """Those that can be computed; the others' tickets are refused."""

@@ -88,7 +88,7 @@ def load_model(request: LoadRequest, progress: Callable[[float], bool]) -> Loade
 
     adapters = Adapters(model, spec.adapters)
     if model.info.embedding or not model.info.has_decoder:
-        return load_embedder(model, request, started, adapters.own)
+        return load_embedder(model, request, started, adapters)
     context, engine = _start(model, request, adapters)
     info = RunnerInfo(
         n_ctx=context.n_ctx,
@@ -103,7 +103,7 @@ def load_model(request: LoadRequest, progress: Callable[[float], bool]) -> Loade
     )
     template = ModelTemplate(_jinja_template(model))
     pipeline = Pipeline(model.vocab, template, context.n_ctx, Grammars(model), adapters)
-    answerer = answerer_for(model, request, pipeline, adapters.own)
+    answerer = answerer_for(model, request, pipeline, adapters)
     return Loaded(NativeEngine(engine), model.vocab, pipeline, info, answerer)
 
 

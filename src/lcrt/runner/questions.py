@@ -11,7 +11,7 @@ from lcrt.errors import InvalidRequest
 from lcrt.native.embed import Embedder
 from lcrt.native.model import Model
 from lcrt.native.values import EmbedderParams
-from lcrt.runner.adapters import Pairs
+from lcrt.runner.adapters import Adapters
 from lcrt.runner.answer import Answerer, Setup
 from lcrt.runner.child import Loaded
 from lcrt.runner.embed import Batcher
@@ -51,7 +51,7 @@ class NoEngine:
         os.close(self._writer)
 
 
-def answerer_for(model: Model, request: LoadRequest, pipeline: Pipeline, adapters: Pairs = ()) -> Answerer:
+def answerer_for(model: Model, request: LoadRequest, pipeline: Pipeline, adapters: Adapters) -> Answerer:
     """What answers questions about this model; costs nothing before vectors are wanted."""
     n_ctx_train = model.info.n_ctx_train
     wanted = request.options.num_ctx
@@ -60,13 +60,13 @@ def answerer_for(model: Model, request: LoadRequest, pipeline: Pipeline, adapter
     n_threads = max(request.options.num_thread or 0, 0)
 
     def make(n: int) -> Embedder:
-        params = EmbedderParams(n_threads=n or n_threads, flash_attention=request.flash_attention, adapters=adapters)
-        return Embedder(model, params)
+        flash = request.flash_attention
+        return Embedder(model, EmbedderParams(n_threads=n or n_threads, flash_attention=flash, adapters=adapters.own))
 
     def batcher(done: Callable[[int, Reply], None]) -> Batcher:
-        return Batcher(make, done, lanes=model.info.embedding)
+        return Batcher(make, done, lanes=model.info.embedding, own=adapters.own)
 
-    return Answerer(model.vocab, setup, pipeline.prepare, batcher)
+    return Answerer(model.vocab, setup, pipeline.prepare, batcher, adapters)
 
 
 def pooling(model: Model) -> str | None:
@@ -74,7 +74,7 @@ def pooling(model: Model) -> str | None:
     return model.meta(f"{model.meta('general.architecture')}.pooling_type")
 
 
-def load_embedder(model: Model, request: LoadRequest, started: float, adapters: Pairs = ()) -> Loaded:
+def load_embedder(model: Model, request: LoadRequest, started: float, adapters: Adapters) -> Loaded:
     """A model that only makes embeddings: no engine, and one pass done, so that the first request finds it warm."""
     n_ctx = context_length(request.options.num_ctx, request.context_length, model.info.n_ctx_train)
     pipeline = Pipeline(model.vocab, MissingTemplate(NO_TEXT), n_ctx)

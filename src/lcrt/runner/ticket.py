@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lcrt.core.question import Embed, Rank, Reply, Scores, Vectors
 from lcrt.errors import InvalidRequest
 from lcrt.native.embed import json_array
+from lcrt.runner.adapters import Pairs
 
 Rows = NDArray[np.float32]
 Ints: TypeAlias = "array[int]"
@@ -79,7 +80,10 @@ class Limit(msgspec.Struct, frozen=True):
 
 
 class Ticket(ABC):
-    """A question with several texts. ``take`` is called once for each, from one thread at a time."""
+    """A question with several texts. ``take`` is called once for each, from one thread at a time.
+
+    Its passes apply ``adapters``.
+    """
 
     def __init__(self, number: int, texts: Sequence[str]) -> None:
         self.number = number
@@ -87,6 +91,7 @@ class Ticket(ABC):
         self.n_left = len(texts)
         self.n_tokens = 0
         self.cancelled = False
+        self.adapters: Pairs = ()
 
     @abstractmethod
     def tokens(self, text: str) -> Ints:

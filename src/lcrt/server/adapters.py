@@ -1,10 +1,11 @@
-"""Which adapters one generation wants: of other models by name, of its own by number."""
+"""Which adapters one request wants: of other models by name, of its own by number."""
 
 import math
 from collections.abc import Sequence
 
 import msgspec
 
+from lcrt.core.request import Applied
 from lcrt.errors import InvalidRequest
 from lcrt.modelfile.describe import Description
 from lcrt.server.inference import Plan, find_model
@@ -37,19 +38,24 @@ Lora = tuple[OwnAdapter, ...] | None
 
 async def adapt(services: Services, plan: Plan, adapter: Adapter, lora: Lora) -> Plan:
     """The same plan with the adapters that its request names; without any it keeps to the model's own."""
+    adapters = await applied(services, plan.model, adapter, lora)
+    return msgspec.structs.replace(plan, request=msgspec.structs.replace(plan.request, adapters=adapters))
+
+
+async def applied(services: Services, model: Description, adapter: Adapter, lora: Lora) -> Applied:
+    """The files that a request's fields mean; None where that is what the model has anyway."""
     if adapter is None and lora is None:
-        return plan
-    wanted = _own(plan.model, lora)
+        return None
+    wanted = _own(model, lora)
     for one in _named(adapter):
-        for path in await _paths(services, plan.model, one.name):
+        for path in await _paths(services, model, one.name):
             wanted[path] = _finite(one.scale)
-    applied = {path: scale for path, scale in wanted.items() if scale != 0}
-    if len(applied) > N_MAX:
-        raise InvalidRequest(f"{len(applied)} adapters, a request may have {N_MAX}")
-    if applied == dict.fromkeys(plan.model.adapters, 1.0):
-        return plan
-    request = msgspec.structs.replace(plan.request, adapters=tuple(sorted(applied.items())))
-    return msgspec.structs.replace(plan, request=request)
+    found = {path: scale for path, scale in wanted.items() if scale != 0}
+    if len(found) > N_MAX:
+        raise InvalidRequest(f"{len(found)} adapters, a request may have {N_MAX}")
+    if found == dict.fromkeys(model.adapters, 1.0):
+        return None
+    return tuple(sorted(found.items()))
 
 
 def _own(model: Description, lora: Lora) -> dict[str, float]:

@@ -58,6 +58,7 @@ async def _ask(services: Services, exchange: Exchange, asked: Asked, question: Q
     """The length of a text is the question's; a context for generations is not made again for it."""
     given = {name: value for name, value in asked.options.items() if name != "num_ctx"}
     options = merge(asked.model.parameters, given)
+    await services.verify_links(asked.model)
     keep_alive = -1.0 if asked.keep_alive == float("inf") else asked.keep_alive
     async with await services.models.acquire(asked.model.spec(), options.load, keep_alive=keep_alive) as lease:
         outcome = exchange.outcome = Outcome(asked.model.name.short, "load", load=lease.load_duration)

@@ -8,6 +8,7 @@ from lcrt.core.question import Embed
 from lcrt.errors import LcrtError, NotFound, RequestError
 from lcrt.modelfile.describe import Description
 from lcrt.server import asking, inference
+from lcrt.server.adapters import Adapter, Lora, applied
 from lcrt.server.asking import Asked
 from lcrt.server.clock import nanoseconds
 from lcrt.server.decode import Decoder
@@ -24,6 +25,8 @@ class _Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     dimensions: int | None = None
     keep_alive: object = None
     options: dict[str, object] | None = None
+    adapter: Adapter = None
+    lora: Lora = None
 
 
 _DECODER = Decoder(_Request)
@@ -40,11 +43,13 @@ async def embed(services: Services, exchange: Exchange) -> None:
     inference.parse_name(name)
     texts = () if request.input in (None, "", []) else asking.read_texts(request.input)
     asked = Asked(await _find(services, name), request.options or {}, keep_alive)
+    adapters = await applied(services, asked.model, request.adapter, request.lora)
     if not texts:
         await asking.ask(services, exchange, asked, None)
         await exchange.reply(200, _encode({"model": name, "embeddings": []}), JSON)
         return
-    question = Embed(texts, asked.n_ctx, request.truncate is not False, max(request.dimensions or 0, 0))
+    n_out = max(request.dimensions or 0, 0)
+    question = Embed(texts, asked.n_ctx, request.truncate is not False, n_out, adapters=adapters)
     vectors, timed = await asking.vectors(services, exchange, asked, question)
     body = b'{"model":%b,"embeddings":[%b],"total_duration":%d,"load_duration":%d,"prompt_eval_count":%d}' % (
         _encode(name),
@@ -61,11 +66,12 @@ async def embeddings(services: Services, exchange: Exchange) -> None:
     request = _DECODER.decode(await exchange.body.read())
     keep_alive = read_keep_alive(request.keep_alive)
     asked = Asked(await _find(services, request.model or ""), request.options or {}, keep_alive)
+    adapters = await applied(services, asked.model, request.adapter, request.lora)
     if not request.prompt:
         await asking.ask(services, exchange, asked, None)
         await exchange.reply(200, b'{"embedding":[]}', JSON)
         return
-    question = Embed((request.prompt,), asked.n_ctx, truncate=False, as_json=False)
+    question = Embed((request.prompt,), asked.n_ctx, truncate=False, as_json=False, adapters=adapters)
     try:
         vectors, _ = await asking.vectors(services, exchange, asked, question)
     except RequestError as error:

@@ -7,6 +7,7 @@ import msgspec
 from lcrt.core.question import Embed
 from lcrt.errors import InvalidRequest
 from lcrt.server import asking, inference
+from lcrt.server.adapters import Adapter, Lora, applied
 from lcrt.server.asking import Asked
 from lcrt.server.decode import Decoder
 from lcrt.server.exchange import JSON_PLAIN, Exchange
@@ -22,6 +23,8 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
     dimensions: int | None = None
     encoding_format: str | None = None
     user: object = None
+    adapter: Adapter = None
+    lora: Lora = None
 
 
 _DECODER = Decoder(_Request, EMPTY)
@@ -41,7 +44,9 @@ async def embeddings(services: Services, exchange: Exchange) -> None:
     texts = asking.read_texts(request.input)
     name = request.model or ""
     model = await inference.find_model(services, name, f'model "{name}" not found, try pulling it first')
-    question = Embed(texts, dimensions=max(request.dimensions or 0, 0), as_json=encoding != "base64")
+    adapters = await applied(services, model, request.adapter, request.lora)
+    n_out = max(request.dimensions or 0, 0)
+    question = Embed(texts, dimensions=n_out, as_json=encoding != "base64", adapters=adapters)
     vectors, _ = await asking.vectors(services, exchange, Asked(model), question)
     rows = vectors.rows if question.as_json else [_base64(row) for row in vectors.rows]
     data = b",".join(

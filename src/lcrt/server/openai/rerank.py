@@ -7,6 +7,7 @@ import msgspec
 from lcrt.core.question import Rank, Scores
 from lcrt.errors import InvalidRequest
 from lcrt.server import asking, inference
+from lcrt.server.adapters import Adapter, Lora, applied
 from lcrt.server.asking import Asked
 from lcrt.server.decode import Decoder
 from lcrt.server.exchange import JSON_PLAIN, Exchange
@@ -26,6 +27,8 @@ class _Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     return_documents: bool | None = None
     raw_scores: bool | None = None
     by_embeddings: bool | None = None
+    adapter: Adapter = None
+    lora: Lora = None
 
 
 class _Document(msgspec.Struct, frozen=True):
@@ -66,7 +69,8 @@ async def rerank(services: Services, exchange: Exchange) -> None:
     documents = tuple(_text(document) for document in request.documents)
     name = request.model or ""
     model = await inference.find_model(services, name)
-    question = Rank(request.query, documents, by_vectors=bool(request.by_embeddings))
+    adapters = await applied(services, model, request.adapter, request.lora)
+    question = Rank(request.query, documents, by_vectors=bool(request.by_embeddings), adapters=adapters)
     scores = await asking.scores(services, exchange, Asked(model), question)
     numbers = scores.scores if request.raw_scores else relevance(scores)
     order = sorted(range(len(numbers)), key=lambda index: -numbers[index])
