@@ -116,7 +116,7 @@ def test_mistakes_are_told_before_anything_is_sent(
         (("-q", "q99"), "unknown type of weights: q99\nknown are F32, F16, "),
         (("--draft-quantize", "q99"), "unknown type of weights: q99"),
         (("--draft-quantize", "q8_0"), "--draft-quantize requires a DRAFT model"),
-        (("--imatrix", "nosuch"), "could not read nosuch"),
+        (("-q", "q4_0", "--imatrix", "nosuch"), "could not read nosuch"),
     ],
 )
 def test_options_that_cannot_be_are_told_of(
@@ -127,6 +127,14 @@ def test_options_that_cannot_be_are_told_of(
     result = lcrt("create", "me", *arguments)
     assert (result.code, fake.bodies("/api/create")) == (1, [])
     assert f"Error: {text}" in result.err
+
+
+def test_a_matrix_without_a_type_is_not_uploaded(lcrt: Lcrt, fake: FakeDaemon, folder: Path) -> None:
+    (folder / "Modelfile").write_text("FROM base")
+    (folder / "i.gguf").write_bytes(b"matrix")
+    result = lcrt("create", "me", "--imatrix", "i.gguf")
+    assert (result.code, fake.asked) == (2, [])
+    assert "--imatrix is of use with --quantize only" in result.err
 
 
 def test_a_draft_and_a_matrix_are_uploaded_too(lcrt: Lcrt, fake: FakeDaemon, folder: Path) -> None:

@@ -19,7 +19,7 @@ from lcrt.modelfile.request import plan
 from lcrt.modelfile.show import model_info, modelfile_text, parameters_text, shown_template, tensors
 from lcrt.store.layers import ModelConfig
 from lcrt.store.store import Store
-from tests.modelfile.models import CHATML, LLAMA, TENSOR, body_of, make, named, place_gguf, run
+from tests.modelfile.models import CHATML, LLAMA, TENSOR, body_of, config, make, named, place_gguf, run
 
 FULL = Description(
     name=named("m"),
@@ -27,7 +27,7 @@ FULL = Description(
     size=0,
     modified=0.0,
     details=None,  # type: ignore[arg-type]
-    config=ModelConfig(renderer="r", parser="p"),
+    config=ModelConfig(renderer="r", parser="p", requires="0.14.0"),
     go_template='{{ if .System }}"x"\n{{ end }}',
     system="two\nlines",
     license=("MIT", " odd "),
@@ -49,6 +49,7 @@ def test_the_modelfile_names_everything_and_reads_back() -> None:
         ("system", "two\nlines"),
         ("renderer", "r"),
         ("parser", "p"),
+        ("requires", "0.14.0"),
         ("stop", "a b"),
         ("stop", "<|x|>"),
         ("temperature", "0.5"),
@@ -185,12 +186,16 @@ def test_a_model_made_of_its_own_modelfile_is_the_same(
         license=(licence,),
         messages=(Message("user", said), Message("assistant", system)),
         parameters={"stop": [stop, "b"], "temperature": temperature, "num_ctx": 8, "use_mmap": False},
+        renderer="r",
+        parser="p",
+        requires="0.14.0",
     )
     run(store, request)
     text = modelfile_text(Catalog(store).describe(store.get(named("m"))))
     wanted = plan(parse_modelfile(text), Path("/nonexistent"), "n")
     digests = {path: f"sha256:{path.name.removeprefix('sha256-')}" for path in wanted.paths}
     run(store, wanted.with_digests(digests))
+    assert config(store, "n") == config(store, "m")
     layers = [[(each.media_type, each.digest) for each in store.get(named(name)).layers] for name in ("m", "n")]
     kept = [pair for pair in layers[1] if not pair[0].endswith("template")]
     assert sorted(kept) == sorted(layers[0])

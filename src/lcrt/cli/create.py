@@ -50,6 +50,8 @@ def run(given: argparse.Namespace) -> None:
     _check_types(given.quantize, given.draft_quantize)
     if given.draft_quantize and not wanted.drafts:
         raise InvalidRequest("--draft-quantize requires a DRAFT model")
+    if given.imatrix and not given.quantize:
+        raise UsageError("--imatrix is of use with --quantize only\nRun 'lcrt create --help' for usage.")
     api = daemon()
     with steps() as shown:
         digests = _give_files(api, wanted, shown, link=given.link)

@@ -49,6 +49,7 @@ def modelfile_text(description: Description, system: str = "", options: Mapping[
         "system": system or description.system,
         "renderer": description.config.renderer or "",
         "parser": description.config.parser or "",
+        "requires": description.config.requires or "",
     }
     commands = [Command(name, args) for name, args in fixed]
     commands += [Command(name, args) for name, args in optional.items() if args]
