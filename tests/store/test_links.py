@@ -110,6 +110,16 @@ def test_a_blob_that_is_there_is_not_replaced_by_a_link(store: Store, file: Path
     assert store.links.records() == {}
 
 
+def test_a_copy_takes_the_place_of_a_link(store: Store, file: Path, taken: Taken) -> None:
+    other = file.with_name("other")
+    other.write_bytes(CONTENT)
+    assert store.take_in(other, lambda _: None, link=False).way in ("copied", "shared")
+    file.write_bytes(b"something else entirely")
+    other.unlink()
+    assert (store.blobs.read(DIGEST), store.links.records()) == (CONTENT, {})
+    assert not store.blobs.path(DIGEST).is_symlink()
+
+
 def test_a_link_whose_record_was_lost_gets_one_again(store: Store, file: Path, taken: Taken) -> None:
     store.links.forget(taken.digest)
     assert store.take_in(file, lambda _: None, link=True).way == "there already"
