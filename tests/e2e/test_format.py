@@ -1,6 +1,7 @@
 """Answers of a promised form, over HTTP and from a real model: every schema of the set validates."""
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -53,6 +54,41 @@ def test_a_schema_that_cannot_be_followed_is_a_400_with_its_place(daemon: Daemon
     reply = generate(daemon, format=schema)
     assert reply.status_code == 400
     assert reply.json()["error"].endswith("JSON schema error at #/properties/tags/items: unrecognized type text")
+
+
+@pytest.mark.parametrize(
+    ("form", "whole"),
+    [
+        ({"response_format": {"type": "json_object"}}, r"\{.*\}\s*"),
+        ({"regex": "(yes|no), [0-9]{2} times/day"}, r"(yes|no), [0-9]{2} times/day"),
+        ({"lark": 'start: "<" WORD ">"\nWORD: /[a-z]{3,6}/'}, r"<[a-z]{3,6}>"),
+        ({"grammar": 'root ::= item ("," item)? "."\nitem ::= [a-f] [0-9]'}, r"[a-f][0-9](,[a-f][0-9])?\."),
+        ({"structured_outputs": {"choice": ["north", "south"]}}, r"north|south"),
+    ],
+)
+def test_every_kind_of_form_is_kept(daemon: Daemon, form: dict[str, Any], whole: str) -> None:
+    for seed in SEEDS:
+        body = {
+            "model": "smollm2",
+            "messages": [{"role": "user", "content": 'Say {"size": 3}'}],
+            "seed": seed,
+            "temperature": 0.7,
+            "max_tokens": MAX_TOKENS,
+            **form,
+        }
+        reply = httpx.post(daemon.url + "/v1/chat/completions", json=body, timeout=120)
+        assert reply.status_code == 200, reply.text
+        choice = reply.json()["choices"][0]
+        assert choice["finish_reason"] == "stop"
+        assert re.fullmatch(whole, choice["message"]["content"], re.DOTALL), choice
+
+
+def test_json_is_any_object(daemon: Daemon) -> None:
+    for seed in SEEDS:
+        options = {"temperature": 0.7, "seed": seed, "num_predict": MAX_TOKENS}
+        answer = generate(daemon, prompt='Say {"size": 3}', format="json", options=options).json()
+        assert answer["done_reason"] == "stop"
+        assert isinstance(json.loads(answer["response"]), dict)
 
 
 def test_openai_clients_get_what_they_ask_for(daemon: Daemon) -> None:

@@ -13,7 +13,7 @@ from jsonschema.validators import validator_for
 
 from lcrt.core.format import Format
 from lcrt.core.options import Sampling
-from lcrt.errors import ClosedError, InvalidGrammar, InvalidRequest, LoadError, UnsupportedModel
+from lcrt.errors import BusyError, ClosedError, InvalidGrammar, InvalidRequest, LoadError, UnsupportedModel
 from lcrt.native.engine import Engine
 from lcrt.native.grammar import Grammar, Guide
 from lcrt.native.model import Model
@@ -140,6 +140,28 @@ def test_what_takes_too_long_to_compile_is_given_up_and_remembered_when_it_is_re
             threading.Event().wait(0.005)
         assert own.compile("schema", text).accepting is False
         assert (own.stats().n_compiled, own.stats().n_copied) == (1, 1)
+
+
+def test_few_texts_are_compiled_at_a_time(real_model: Model) -> None:
+    def slow(i: int) -> str:
+        return json.dumps({"type": "object", "properties": {f"{i}p{j}": {"type": "integer"} for j in range(1500)}})
+
+    with Guide(real_model, library_path(), seconds=0.002) as own:
+        for i in range(4):
+            with pytest.raises(InvalidRequest, match="longer than 2 ms"):
+                own.compile("schema", slow(i))
+        with pytest.raises(BusyError, match="too many grammars"):
+            own.compile("schema", slow(4))
+        while own.stats().n_kept < 4:
+            threading.Event().wait(0.005)
+        assert own.check("regex", "a") == ""
+
+
+def test_the_texts_that_were_not_used_for_the_longest_time_are_forgotten(real_model: Model) -> None:
+    with Guide(real_model, library_path(), n_kept=2) as own:
+        for text in ("a", "b", "a", "c", "a", "b"):
+            own.compile("regex", text).close()
+        assert (own.stats().n_compiled, own.stats().n_copied, own.stats().n_kept) == (4, 2, 2)
 
 
 def test_a_text_that_recurses_deep_does_no_harm(guide: Guide) -> None:

@@ -1,7 +1,7 @@
 """A tiny model of the kind that speaks in channels: marks are tokens, every message has a header.
 
-Its weights are random but for what makes some tokens likelier wherever they stand, so that it comes to an end of
-its thoughts and of its texts.
+With another template, ``TAGGED``, it thinks between tags. Its weights are random but for what makes some tokens
+likelier wherever they stand, so that it comes to an end of its thoughts and of its texts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ import numpy as np
 
 from lcrt.gguf.types import ValueType
 from lcrt.gguf.writer import Plain, Tensor, Typed, write_gguf
-from tests.native.tiny import CONTROL, N_EMBD, NORMAL, byte_letters, metadata, random_tensor
+from tests.native.tiny import CONTROL, N_EMBD, NORMAL, USER_DEFINED, byte_letters, metadata, random_tensor
 
 N_HEAD = 4
 N_EXPERT = 4
@@ -20,12 +20,17 @@ MARKS = (
     *("<|startoftext|>", "<|endoftext|>", "<|return|>", "<|constrain|>", "<|channel|>", "<|start|>", "<|end|>"),
     *("<|message|>", "<|call|>"),
 )
+TAGS = ("<think>", "</think>")
 WORDS = ("assistant", "analysis", "commentary", "final", "json", "user", '{"', '":', '"}')
-LIKELY: Mapping[str, float] = {"<|end|>": 4.0, '"': 2.0, "}": 2.0, '"}': 2.0, ",": -1.0}
+LIKELY: Mapping[str, float] = {"<|end|>": 8.0, "final": 1.5, "</think>": 2.0, '"': 2.0, "}": 2.0, '"}': 2.0, ",": -1.0}
 TEMPLATE = (
     "{% for m in messages %}{% if m.role == 'assistant' %}<|start|>assistant<|channel|>final<|message|>"
     "{% else %}<|start|>{{ m.role }}<|message|>{% endif %}{{ m.content }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|start|>assistant{% endif %}"
+)
+TAGGED = (
+    "{% for m in messages %}[{{ m.role }}]{% if m.reasoning_content %}<think>\n{{ m.reasoning_content }}\n</think>\n\n"
+    "{% endif %}{{ m.content }}{% endfor %}{% if add_generation_prompt %}[assistant]<think>\n{% endif %}"
 )
 
 
@@ -36,15 +41,15 @@ def _words() -> Iterator[tuple[str, str]]:
 
 
 def tokens() -> list[str]:
-    """Bytes, the beginnings of the words, and the marks behind them."""
+    """Bytes, the beginnings of the words, and the tags and marks behind them."""
     words = dict.fromkeys(left + right for left, right in _words())
-    return [*byte_letters(), *words, *MARKS]
+    return [*byte_letters(), *words, *TAGS, *MARKS]
 
 
 def keys(**changes: Plain) -> dict[str, Plain]:
     """The metadata of the model."""
     texts = tokens()
-    kinds = [CONTROL if text in MARKS else NORMAL for text in texts]
+    kinds = [CONTROL if text in MARKS else USER_DEFINED if text in TAGS else NORMAL for text in texts]
     own: dict[str, Plain] = {
         "gpt-oss.context_length": N_CTX,
         "gpt-oss.attention.sliding_window": 128,

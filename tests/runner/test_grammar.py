@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from lcrt.chat.parsers.split import Parts
 from lcrt.chat.render import Prompt
 from lcrt.core.format import Format
 from lcrt.errors import InvalidGrammar
-from lcrt.native.grammar import Grammar
+from lcrt.native.grammar import Grammar, Guide
 from lcrt.native.model import Model
 from lcrt.native.values import ModelParams
 from lcrt.runner.grammar import Grammars
@@ -91,6 +92,13 @@ def test_thoughts_and_answer_are_told_apart_when_thoughts_may_come(grammars: Gra
     assert splitter is not None
     assert splitter.feed("hm</think>\n{}") == Parts("{}", "hm")
     assert grammars.compile(SCHEMA, prompt("user\n"), think=False).splitter is None
+
+
+def test_what_takes_too_long_to_compile_is_refused(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lcrt.runner.grammar.Guide", partial(Guide, seconds=0.002))
+    names = {f"p{i}": {"type": "integer"} for i in range(800)}
+    with pytest.raises(InvalidGrammar, match="the schema cannot be used: it takes longer than 2 ms"):
+        Grammars(model).compile(Format("schema", json.dumps({"properties": names})), Prompt("hi"), think=False)
 
 
 def test_a_fault_has_its_place_also_behind_thoughts(grammars: Grammars) -> None:

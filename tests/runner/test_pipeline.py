@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from lcrt.chat.parsers.tags import TagSplitter
-from lcrt.chat.render import PlainTemplate, Prompt
+from lcrt.chat.render import Conversation, PlainTemplate, Prompt
 from lcrt.core.event import Rendered
 from lcrt.core.format import Format
 from lcrt.core.message import Message
@@ -152,6 +152,35 @@ def test_tools_are_told_to_the_grammar_by_their_names() -> None:
     assert job.grammar == (Format("json"), "a", False, ("get",))
     with pytest.raises(InvalidRequest, match="tools cannot be read"):
         compiled(InferenceRequest(prompt="a", format=Format("json"), tools=b"[1]"))
+
+
+class Thinking:
+    """A template with tags, which refuses conversations without a system message when told so."""
+
+    refuses = False
+
+    def render(self, conversation: Conversation, /) -> Prompt:
+        if self.refuses:
+            raise InvalidRequest("no system message")
+        return Prompt("rendered", ("###",), "<think>", "</think>")
+
+
+@pytest.mark.parametrize(("refuses", "tag"), [(False, "<think>"), (True, "")])
+def test_a_raw_prompt_is_bound_under_the_tags_of_its_model(refuses: bool, tag: str) -> None:
+    seen: list[Prompt] = []
+
+    class Noting(Compiled):
+        def compile(self, wanted: Format, prompt: Prompt, *, think: bool, tools: Sequence[str]) -> Bound:
+            seen.append(prompt)
+            return Bound(None)
+
+    template = Thinking()
+    template.refuses = refuses
+    request = InferenceRequest(prompt="a<think>", format=Format("json"))
+    job = Pipeline(LetterVocab(), template, N_CTX, Noting()).prepare(request)
+    assert isinstance(job, Job)
+    assert job.stops == ()
+    assert [(prompt.text, prompt.think_start) for prompt in seen] == [("a<think>", tag)]
 
 
 def test_an_answer_without_a_format_is_free() -> None:

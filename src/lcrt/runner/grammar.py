@@ -83,6 +83,8 @@ class Grammars:
         if message is not None:
             return self._channels(message, tools)
         start, end = prompt.think_start.strip(), prompt.think_end.strip()
+        if harmony.CHANNEL in start:
+            return _Frame()
         is_open = bool(end) and prompt.text.rstrip().endswith(start)
         if not end or not (is_open or think):
             return _Frame()

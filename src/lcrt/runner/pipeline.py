@@ -89,13 +89,23 @@ class Pipeline:
         if request.suffix:
             return self._gap(request.prompt or "", request.suffix)
         if request.prompt is not None:
-            prompt, tokens = Prompt(request.prompt), None
+            prompt, tokens = self._raw(request, request.prompt), None
         else:
             prompt, tokens = self._conversation(request)
         if request.context:
             prompt = msgspec.structs.replace(prompt, text=self._vocab.text(request.context) + prompt.text)
             tokens = None
         return prompt, self._vocab.tokenise(prompt.text) if tokens is None else tokens
+
+    def _raw(self, request: InferenceRequest, text: str) -> Prompt:
+        """A prompt as it is. Whether it has begun to think matters only where the answer is bound."""
+        if request.format is None:
+            return Prompt(text)
+        try:
+            rendered = self._template.render(Conversation((Message("user"),), go_template=request.template))
+        except InvalidRequest:
+            return Prompt(text)
+        return msgspec.structs.replace(rendered, text=text, stops=())
 
     def _gap(self, before: str, behind: str) -> tuple[Prompt, Sequence[int]]:
         """A text with a gap: what is generated stands between both parts, which name no control tokens."""
