@@ -90,4 +90,7 @@ def test_an_unknown_model_is_an_error(
 ) -> None:
     monkeypatch.setenv("LCRT_MODELS", str(tmp_path_factory.mktemp("models")))
     result = lcrt("bench", "nosuch")
-    assert (result.code, result.err) == (1, "Error: model 'nosuch:latest' not found\n")
+    assert (result.code, result.err) == (
+        1,
+        "Error: model 'nosuch:latest' not found\n`lcrt list` shows what is here, `lcrt pull` fetches others\n",
+    )

@@ -162,7 +162,7 @@ def test_an_error_in_the_stream_fails_the_command(lcrt: Lcrt, fake: FakeDaemon, 
     fake.on("POST", "/api/create", objects({"status": "parsing GGUF"}, {"error": "unknown type"}))
     result = lcrt("create", "me")
     assert result.code == 1
-    assert result.err.endswith("parsing GGUF\nError: unknown type\n")
+    assert "parsing GGUF\nError: unknown type\ngive a GGUF file or a folder" in result.err
 
 
 def test_a_refused_upload_fails_the_command(lcrt: Lcrt, fake: FakeDaemon, folder: Path) -> None:

@@ -1,4 +1,6 @@
+import errno
 import io
+import os
 import sys
 import tarfile
 from pathlib import Path
@@ -8,6 +10,16 @@ import pytest
 from lcrt.store.store import Store
 from tests.cli.conftest import Lcrt
 from tests.store.models import make
+
+
+class _Full(io.RawIOBase):
+    """A disk without room."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, _: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.fixture
@@ -40,3 +52,13 @@ def test_what_cannot_be_exported_is_said(lcrt: Lcrt, store: Store, tmp_path: Pat
     missing = lcrt("export", "m", str(tmp_path / "none" / "x")).err
     assert f"cannot write {tmp_path}/none/x: No such file or directory\nis there a folder {tmp_path}/none?" in missing
     assert not (tmp_path / "x").exists()
+    assert "it is a folder\nname a file in it" in lcrt("export", "m", str(tmp_path)).err
+
+
+def test_a_stream_that_cannot_be_written_is_said_with_advice(
+    lcrt: Lcrt, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(_Full(), write_through=True))  # type: ignore[type-var]
+    result = lcrt("export", "m", "-")
+    assert result.code == 1
+    assert "Error: cannot write to stdout: No space left on device\nmake room there" in result.err

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,28 @@ def test_what_lm_studio_has_is_imported_and_what_cannot_be_is_named(lcrt: Lcrt, 
     assert result.out == "imported 'org/repo:Q4_0'\n"
     assert "Error: org/bad:Q4_0: " in result.err
     assert [model.name.short for model in store.models()] == ["org/repo:Q4_0"]
+
+
+@pytest.mark.parametrize("copy", [[], ["--copy"]], ids=["linked", "copied"])
+@pytest.mark.parametrize("stopped", [False, True], ids=["bad", "stopped"])
+def test_what_was_taken_in_for_a_model_that_is_not_made_goes(
+    lcrt: Lcrt, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy: list[str], stopped: bool
+) -> None:
+    path = gguf(tmp_path / "some.gguf")
+    if stopped:
+        monkeypatch.setattr("lcrt.cli.import_.create", _stop)
+    else:
+        path.write_bytes(b"GGUF and nothing")
+    before = path.read_bytes()
+    assert lcrt("import", str(path), *copy).code == (130 if stopped else 1)
+    assert list(store.blobs.directory.iterdir()) == []
+    assert store.links.records() == {}
+    assert path.read_bytes() == before
+
+
+def _stop(*_: object) -> Iterator[object]:
+    raise KeyboardInterrupt
+    yield
 
 
 def test_the_hubs_cache_is_listed_before_anything_is_made(lcrt: Lcrt, store: Store, tmp_path: Path) -> None:

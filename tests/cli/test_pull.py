@@ -39,7 +39,7 @@ def test_an_error_fails_the_command(lcrt: Lcrt, fake: FakeDaemon, in_stream: boo
     fake.on("POST", "/api/pull", answer)
     result = lcrt("pull", "m")
     assert result.code == 1
-    assert result.err.endswith(f"Error: {error}\n")
+    assert f"Error: {error}\ncheck the name: " in result.err
 
 
 def test_what_is_no_name_is_told_with_advice(lcrt: Lcrt, fake: FakeDaemon) -> None:

@@ -17,7 +17,11 @@ def test_rm_stops_at_the_first_that_fails(lcrt: Lcrt, fake: FakeDaemon) -> None:
 
     fake.on("POST", "/api/generate", failure(404, "model 'b' not found"))
     fake.on("DELETE", "/api/delete", delete)
-    assert lcrt("rm", "a", "b", "c") == (1, "deleted 'a'\n", "Error: model 'b' not found\n")
+    assert lcrt("rm", "a", "b", "c") == (
+        1,
+        "deleted 'a'\n",
+        "Error: model 'b' not found\n`lcrt list` shows what is here, `lcrt pull` fetches others\n",
+    )
 
 
 def test_rm_warns_when_it_cannot_unload_and_goes_on(lcrt: Lcrt, fake: FakeDaemon) -> None:

@@ -113,7 +113,7 @@ def test_a_model_that_no_registry_has_is_an_error(lcrt: Lcrt, fake: FakeDaemon) 
     fake.on("POST", "/api/pull", objects({"error": "pull model manifest: file does not exist"}))
     result = lcrt("run", "m", "x")
     assert (result.code, fake.bodies("/api/generate")) == (1, [])
-    assert result.err == "Error: pull model manifest: file does not exist\n"
+    assert result.err.startswith("Error: pull model manifest: file does not exist\ncheck the name: ")
 
 
 @pytest.mark.parametrize(

@@ -92,4 +92,8 @@ def test_two_parts_are_a_usage_error(lcrt: Lcrt) -> None:
 
 def test_an_unknown_model_is_an_error(lcrt: Lcrt, fake: FakeDaemon) -> None:
     fake.on("POST", "/api/show", failure(404, "model 'm:latest' not found"))
-    assert lcrt("show", "m") == (1, "", "Error: model 'm:latest' not found\n")
+    assert lcrt("show", "m") == (
+        1,
+        "",
+        "Error: model 'm:latest' not found\n`lcrt list` shows what is here, `lcrt pull` fetches others\n",
+    )

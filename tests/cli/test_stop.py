@@ -10,4 +10,4 @@ def test_stop_unloads(lcrt: Lcrt, fake: FakeDaemon) -> None:
 
 def test_stop_of_an_unknown_model_names_it(lcrt: Lcrt, fake: FakeDaemon) -> None:
     fake.on("POST", "/api/generate", failure(404, "model 'a' not found"))
-    assert lcrt("stop", "a") == (1, "", 'Error: couldn\'t find model "a" to stop\n')
+    assert lcrt("stop", "a") == (1, "", 'Error: couldn\'t find model "a" to stop\n`lcrt ps` shows what is loaded\n')

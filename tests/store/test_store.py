@@ -9,6 +9,7 @@ import pytest
 from lcrt.errors import NotFound, StoreError
 from lcrt.store.digest import digest_of
 from lcrt.store.layers import MODEL, Layer
+from lcrt.store.prune import Ages
 from lcrt.store.store import Store
 from tests.store.models import blob_names, make, manifest_path, named, put
 
@@ -303,3 +304,15 @@ def test_a_manifest_that_another_program_changed_is_read_anew(store: Store) -> N
     path.write_bytes(path.read_bytes() + b" ")
     assert store.get(named("m")).digest not in before
     assert [model.digest for model in store.models()] == [store.get(named("m")).digest]
+
+
+def test_a_file_that_is_given_back_stays_for_whoever_else_wants_it(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"weights")
+    first, second = (store.take_in(path, lambda _: None) for _ in range(2))
+    store.give_back([first])
+    assert store.blobs.has(first.digest)
+    store.give_back([second])
+    assert store.blobs.has(first.digest), "it had been there already"
+    store.collect(Ages(blob=-1))
+    assert not store.blobs.has(first.digest)

@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         return _fail(str(error), USAGE)
     except LcrtError as error:
-        return _fail(str(error), FAILED)
+        return _fail(_advised(str(error)), FAILED)
     except BrokenPipeError:
         # The reader of stdout left: keep Python from complaining about it at exit.
         sys.stdout = None
@@ -142,6 +142,12 @@ def _help(arguments: list[str]) -> int | None:
         "LCRT_HOST or OLLAMA_HOST say where the server is (127.0.0.1:11434).\n"
     )
     return OK
+
+
+def _advised(message: str) -> str:
+    from lcrt.cli.advice import advised  # many expressions, and most commands do not fail
+
+    return advised(message)
 
 
 def _fail(message: str, code: int) -> int:

@@ -7,9 +7,10 @@ from pathlib import Path
 from lcrt.cli.local import local_store
 from lcrt.cli.output.bars import steps
 from lcrt.cli.output.terminal import say
-from lcrt.core.name import ModelRef
+from lcrt.core.name import ModelName, ModelRef
 from lcrt.errors import InvalidRequest
-from lcrt.store.archive import export_model, write_archive
+from lcrt.store.archive import Watch, cannot_write, export_model, write_archive
+from lcrt.store.store import Store
 from lcrt.units import human_bytes
 
 _STDOUT = "-"
@@ -39,8 +40,19 @@ def run(given: argparse.Namespace) -> None:
             shown.update(f"writing {digest[:_SHOWN_DIGITS]}", done, total)
 
         if given.file == _STDOUT:
-            write_archive(store, name, sys.stdout.buffer, watch)
+            _send(store, name, watch)
             return
         path = Path(given.file).expanduser()
         size = export_model(store, name, path, watch)
     say(f"exported '{given.model}' to {path}, {human_bytes(size)}")
+
+
+def _send(store: Store, name: ModelName, watch: Watch) -> None:
+    """Write to whoever reads on; that one may leave, which is no news."""
+    try:
+        write_archive(store, name, sys.stdout.buffer, watch)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise cannot_write("to stdout", error) from error

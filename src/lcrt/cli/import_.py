@@ -1,6 +1,7 @@
 """``lcrt import``: models from an archive, a GGUF file, or the folders of other programs."""
 
 import argparse
+import contextlib
 import os
 from collections.abc import Iterable
 from functools import partial
@@ -17,6 +18,7 @@ from lcrt.errors import InvalidRequest, LcrtError
 from lcrt.gguf.reader import is_gguf
 from lcrt.modelfile.create import create
 from lcrt.store.archive import import_archive
+from lcrt.store.intake import Taken
 from lcrt.store.store import Store
 from lcrt.store.trees import Found, hub_folder, lm_studio_folder, read_tree
 
@@ -96,15 +98,21 @@ def _make_all(found: Iterable[Found], *, copy: bool) -> int:
 
 
 def _make(store: Store, model: Found, shown: Steps, *, copy: bool) -> None:
-    files: dict[str, str] = {}
-    for path in model.files:
-        size = path.stat().st_size
-        report = partial(shown.update, f"reading {path.name}", total=size)
-        taken = store.take_in(path, report, link=not copy)
-        shown.update(f"{path.name}: {taken.way}")
-        files[path.name] = taken.digest
-    for progress in create(store, CreateRequest(model.name.full, files=files)):
-        shown.update(progress.status, progress.completed, progress.total)
+    """Make one model; where that fails, or is stopped, nothing of it stays."""
+    taken: dict[str, Taken] = {}
+    try:
+        for path in model.files:
+            size = path.stat().st_size
+            report = partial(shown.update, f"reading {path.name}", total=size)
+            taken[path.name] = store.take_in(path, report, link=not copy)
+            shown.update(f"{path.name}: {taken[path.name].way}")
+        files = {name: each.digest for name, each in taken.items()}
+        for progress in create(store, CreateRequest(model.name.full, files=files)):
+            shown.update(progress.status, progress.completed, progress.total)
+    except BaseException:
+        with contextlib.suppress(LcrtError):
+            store.give_back(taken.values())
+        raise
 
 
 def _parse(text: str) -> ModelName:

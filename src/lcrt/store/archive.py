@@ -5,6 +5,7 @@ archive leads to a place on disk, and no byte becomes part of a model before its
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import os
@@ -34,6 +35,9 @@ _MODEL_TYPES = "application/vnd.ollama.image."
 _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})")
 _MAX_MEMBERS = 1 << 16
 _PIECE = 1 << 20
+_COMPRESSED = (b"\x1f\x8b", b"\xfd7zX", b"\x28\xb5\x2f\xfd", b"BZh")
+"""How files begin that gzip, xz, zstd and bzip2 wrote."""
+
 _OURS = "`lcrt export NAME FILE` writes archives that can be imported"
 
 
@@ -49,6 +53,8 @@ class _Index(msgspec.Struct, frozen=True):
 
 def export_model(store: Store, name: ModelName, path: Path, watch: Watch | None = None) -> int:
     """Write a model to a file, whole or not at all; returns its bytes. StoreError when a blob is damaged."""
+    if path.is_dir():
+        raise StoreError(f"cannot write {path}: it is a folder", "name a file in it")
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
         with temporary.open("xb") as file:
@@ -59,7 +65,7 @@ def export_model(store: Store, name: ModelName, path: Path, watch: Watch | None 
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreError(f"cannot write {path}: {error.strerror}", f"is there a folder {path.parent}?") from error
     except OSError as error:
-        raise store_error(f"cannot write {path}", error) from error
+        raise cannot_write(str(path), error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -90,6 +96,17 @@ def write_archive(store: Store, name: ModelName, file: BinaryIO, watch: Watch | 
             tar.addfile(_member(_place(digest), len(manifest.raw)), io.BytesIO(manifest.raw))
             for layer in _parts(manifest):
                 _add_blob(tar, store, layer, watch)
+
+
+def cannot_write(place: str, error: OSError) -> StoreError:
+    """Say that an archive cannot be written, and what to do next."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "make room there, or name a file on another disk"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        hint = "name a file where this user may write"
+    else:
+        hint = "name a file elsewhere"
+    return StoreError(f"cannot write {place}: {error.strerror or error}", hint)
 
 
 def import_archive(store: Store, path: Path, name: str = "", watch: Watch | None = None) -> list[ModelName]:
@@ -165,8 +182,15 @@ def _tar(file: BinaryIO, path: Path) -> Iterator[_Archive]:
         with tarfile.open(fileobj=_Cautious(file), mode="r:") as tar:
             yield _Archive(tar, path)
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        hint = "a compressed one must be unpacked first: gunzip or unzstd"
-        raise InvalidRequest(f"{path} is no archive of a model: {error}", hint) from error
+        raise InvalidRequest(f"{path} is no archive of a model: {error}", _hint(file)) from error
+
+
+def _hint(file: BinaryIO) -> str:
+    """Say what to do with a file that is no archive."""
+    file.seek(0)
+    if file.read(4).startswith(_COMPRESSED):
+        return "it is compressed, unpack it first: gunzip, unxz or unzstd"
+    return f"has it been copied whole? {_OURS}"
 
 
 def _manifests(archive: _Archive, name: str) -> list[Manifest]:
@@ -257,17 +281,27 @@ class _Hashed(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         """Read so many bytes."""
-        data = self._file.read(size)
+        try:
+            data = self._file.read(size)
+        except OSError as error:
+            raise store_error("cannot read a blob", error) from error
         self.hash.update(data)
         self._n_read += len(data)
         self._told(self._n_read)
         return data
 
 
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise store_error(f"cannot read blob {path.name}", error) from error
+
+
 def _add_blob(tar: tarfile.TarFile, store: Store, layer: Layer, watch: Watch | None) -> None:
     path = store.blobs.path(layer.digest)
     size = store.blobs.size(layer.digest)
-    with path.open("rb") as file:
+    with _opened(path) as file:
         reader = _Hashed(file, lambda n_read: watch(layer.digest, n_read, size) if watch else None)
         tar.addfile(_member(_place(layer.digest), size), reader)
     if reader.hash.hexdigest() != hex_part(parse_digest(layer.digest)):

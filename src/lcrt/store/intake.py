@@ -18,6 +18,9 @@ from lcrt.store.failure import store_error
 Report = Callable[[int], None]
 """Told the bytes done so far."""
 
+THERE = "there already"
+"""How a file was taken in of which the store had the bytes."""
+
 _FICLONE = 0x40049409
 _PIECE = 4 << 20
 _NO_COPY = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})

@@ -16,7 +16,7 @@ from lcrt.errors import StoreError
 from lcrt.store.blobs import Blobs, has_size, place, sync_directory
 from lcrt.store.digest import digest_of_file_name, file_name
 from lcrt.store.failure import store_error
-from lcrt.store.intake import Ready, Stamp, Taken, hash_file
+from lcrt.store.intake import THERE, Ready, Stamp, Taken, hash_file
 from lcrt.store.manifest import Manifest
 
 _SETTLED_NS = 100_000_000
@@ -58,7 +58,7 @@ class Links:
                 raise StoreError(f"{ready.source} changed while it was read", "try again when nobody writes to it")
             self._write(digest, Record(str(ready.source), ready.stamp.size, ready.stamp.mtime_ns))
         is_new = place(ready.path, target)
-        return Taken(digest, ready.size, ready.way if is_new else "there already")
+        return Taken(digest, ready.size, ready.way if is_new else THERE)
 
     def changed(self, digests: Iterable[str]) -> list[str]:
         """List those linked blobs whose file has another size or time than when it was hashed, or is gone."""

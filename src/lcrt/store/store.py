@@ -21,7 +21,7 @@ from lcrt.store.blobs import Blobs, BlobWriter, place, sync_directory
 from lcrt.store.digest import hex_part, parse_digest
 from lcrt.store.failure import store_error
 from lcrt.store.holds import Hold, Holds
-from lcrt.store.intake import Report, Taken, intake
+from lcrt.store.intake import THERE, Report, Taken, intake
 from lcrt.store.layers import Layer
 from lcrt.store.links import Links
 from lcrt.store.locks import Claim, StoreLock, claim, reap
@@ -29,6 +29,7 @@ from lcrt.store.manifest import Manifest, Manifests, config_layer, parse_manifes
 from lcrt.store.notes import Notes
 from lcrt.store.origins import Origins
 from lcrt.store.prune import Ages, Collected, collect
+from lcrt.store.scratch import Scratch
 from lcrt.store.states import States
 from lcrt.store.uploads import Uploads
 
@@ -50,6 +51,7 @@ class Store:
         self.notes = Notes(own / "notes", self.blobs)
         self.origins = Origins(own / "origins")
         self.uploads = Uploads(own / "uploads")
+        self.scratch = Scratch(own / "scratch")
         self.lock = StoreLock(own / "lock")
         self._claims = own / "claims"
         self._holds = Holds(own / "holds")
@@ -164,6 +166,13 @@ class Store:
             self._holds.want(ready.digest, is_certain=True)
             return self.links.place(ready)
 
+    def give_back(self, taken: Iterable[Taken]) -> None:
+        """Undo ``take_in`` for a model that will not be made: what came by it goes, unless something needs it."""
+        taken = tuple(taken)
+        with self.lock:
+            self._holds.grant(each.digest for each in taken)
+            self._remove_unneeded(frozenset(each.digest for each in taken if each.way != THERE))
+
     def claim(self, digest: str) -> Claim | None:
         """Be the only one who downloads a blob; None while another claim, of any process, lives."""
         try:
@@ -200,6 +209,7 @@ class Store:
                 self.notes.forget_removed()
                 self.origins.keep(model.raw for model in self.manifests.read_all()[0])
                 self.uploads.collect(ages.partial, now)
+                self.scratch.collect()
                 for path in self._claims.iterdir() if self._claims.is_dir() else ():
                     reap(path)
                 return found

@@ -50,7 +50,7 @@ def _lost(root: Path, digest: str) -> bool:
         return True
 
 
-def leftovers(root: Path, folders: tuple[str, ...] = ("holds", "claims")) -> list[str]:
+def leftovers(root: Path, folders: tuple[str, ...] = ("holds", "claims", "scratch")) -> list[str]:
     """Find files that only a process that is dead now can have needed, or an operation that is over."""
     places = [*(root / "blobs").glob(".new-*"), *(root / "manifests").rglob(".new-*")]
     for folder in folders:
