@@ -1,5 +1,6 @@
 """Folders of safetensors become models, and adapters, through the converter."""
 
+import errno
 import tempfile
 from pathlib import Path
 
@@ -24,10 +25,8 @@ from tests.modelfile.models import config, make, named, outcome, run, statuses, 
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A model's folder; temporary folders are made in one that is empty."""
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+def folder(tmp_path: Path) -> Path:
+    """A model's folder."""
     models.write(tmp_path / "model", models.config("llama"), n_shards=2)
     return tmp_path / "model"
 
@@ -42,7 +41,7 @@ def asked(store: Store, modelfile: str, folder: Path, **changes: str) -> CreateR
 def remains(store: Store) -> list[str]:
     """What should be gone after a creation, however it ended."""
     hidden = [path.name for path in store.blobs.directory.iterdir() if path.name.startswith(".")]
-    return hidden + [path.name for path in Path(tempfile.gettempdir()).iterdir()]
+    return hidden + [path.name for path in (store.directory / ".lcrt" / "scratch").glob("*")]
 
 
 def test_a_folder_becomes_a_model(store: Store, folder: Path) -> None:
@@ -53,6 +52,24 @@ def test_a_folder_becomes_a_model(store: Store, folder: Path) -> None:
     assert list(dict.fromkeys(statuses(progress)))[:3] == ["converting model", "hashing model", "verifying conversion"]
     assert (config(store, "m")["model_family"], config(store, "m")["file_type"]) == ("llama", "F16")
     assert remains(store) == []
+
+
+def test_a_store_on_a_file_system_without_links_will_do(
+    store: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = asked(store, "FROM ./model", folder)
+    link, other = Path.symlink_to, tmp_path / "tmp"
+    other.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(other))
+
+    def symlink_to(path: Path, target: Path) -> None:
+        if not path.is_relative_to(other):
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        link(path, target)
+
+    monkeypatch.setattr(Path, "symlink_to", symlink_to)
+    run(store, request)
+    assert (remains(store), list(other.iterdir())) == ([], [])
 
 
 def test_it_is_quantized_on_the_way_and_nothing_between_stays(store: Store, folder: Path) -> None:

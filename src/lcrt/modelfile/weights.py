@@ -3,11 +3,11 @@
 import contextlib
 import hashlib
 import os
-import tempfile
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -194,7 +194,7 @@ class Weights:
         check_room(self._store.blobs.directory, size // 2)
         media_type = role or layers.MODEL
         with ExitStack() as scratch:
-            folder = _lay_out(files, self._store.blobs.path, scratch)
+            folder = self._lay_out(files, scratch)
             writer = scratch.enter_context(self._store.blobs.writer())
             if role == layers.ADAPTER:
                 yield from convert_adapter(folder, self._base(), writer.path)
@@ -204,6 +204,24 @@ class Weights:
             if not self._keep(media_type, writer, scratch):
                 yield from _take_over(writer)
                 self._place(media_type, writer)
+
+    def _lay_out(self, files: Mapping[str, str], scratch: ExitStack) -> Path:
+        """Give blobs the names that they have at the client, in a folder that is removed with ``scratch``."""
+        try:
+            try:
+                return self._linked(files, scratch.enter_context(self._store.scratch.folder()))
+            except PermissionError:  # as file systems say that have no links
+                other = TemporaryDirectory(prefix="lcrt-convert-")
+                return self._linked(files, Path(scratch.enter_context(other)))
+        except OSError as error:
+            raise store_error("cannot lay out the files of the model", error) from error
+
+    def _linked(self, files: Mapping[str, str], folder: Path) -> Path:
+        for name, digest in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(self._store.blobs.path(digest).absolute())
+        return folder
 
     def _keep(self, media_type: str, writer: BlobWriter, scratch: ExitStack) -> bool:
         """Leave a file that is yet to be quantized where it is: hashing, syncing and placing it would be in vain."""
@@ -228,19 +246,6 @@ class Weights:
 
     def _placed(self, writer: BlobWriter) -> Header:
         return read_header(self._store.blobs.path(writer.digest))
-
-
-def _lay_out(files: Mapping[str, str], blob: Callable[[str], Path], scratch: ExitStack) -> Path:
-    """Give blobs the names that they have at the client, in a folder that is removed with ``scratch``."""
-    try:
-        folder = Path(scratch.enter_context(tempfile.TemporaryDirectory(prefix="lcrt-convert-")))
-        for name, digest in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.symlink_to(blob(digest).absolute())
-    except OSError as error:
-        raise store_error(f"cannot lay out the files in {tempfile.gettempdir()}", error) from error
-    return folder
 
 
 def _take_over(writer: BlobWriter) -> Steps:
