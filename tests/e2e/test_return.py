@@ -8,6 +8,7 @@ import httpx
 
 from tests.e2e.conftest import Daemon, add_smollm2, lcrt, start_daemon, stop_daemon
 from tests.e2e.test_robustness import children, wait_for
+from tests.native import tiny
 
 STORY = " ".join(f"The {animal} went to town {number}." for number in range(8) for animal in ("fox", "hen", "cow"))
 
@@ -74,6 +75,30 @@ def test_a_conversation_goes_on_where_it_was(tmp_path: Path) -> None:
     assert lcrt(second.env, "rm", "smollm2").returncode == 0
     assert states(tmp_path) == []
     assert stop_daemon(second) == 0
+
+
+def test_a_conversation_outlives_another_model_in_its_place_and_a_runner_that_is_killed(tmp_path: Path) -> None:
+    questions = ("", "Which animals?", "Which towns?")
+    plain, talk = start(tmp_path, LCRT_CACHE_DISK="off", LCRT_CACHE_RAM="off"), Talk()
+    add_smollm2(plain, tmp_path)
+    made = lcrt(plain.env, "create", "other", "--from", str(tiny.llama(tmp_path / "other.gguf")))
+    assert made.returncode == 0, made.stderr
+    want = [talk.say(plain, question)[0] for question in questions]
+    assert stop_daemon(plain) == 0
+
+    daemon, talk = start(tmp_path, LCRT_MAX_LOADED_MODELS="1"), Talk()
+    answers = [talk.say(daemon, questions[0])]
+    swap = {"model": "other", "prompt": "a", "raw": True, "stream": False, "options": {"num_predict": 1}}
+    assert httpx.post(daemon.url + "/api/generate", json=swap, timeout=60).status_code == 200
+    assert len(states(tmp_path)) == 1
+    answers.append(talk.say(daemon, questions[1]))
+    (runner,) = children(daemon.process.pid)
+    os.kill(runner, signal.SIGKILL)
+    assert wait_for(lambda: runner not in children(daemon.process.pid))
+    answers.append(talk.say(daemon, questions[2]))
+    assert [text for text, _ in answers] == want
+    assert all(found["disk"] > 100 for _, found in answers[1:])
+    assert stop_daemon(daemon) == 0
 
 
 def test_damaged_files_are_removed_and_nobody_notices(tmp_path: Path) -> None:
