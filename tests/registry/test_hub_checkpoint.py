@@ -271,6 +271,7 @@ def files(*paths: str) -> list[HubFile]:
     [
         (["config.json", "model.safetensors", "model-00001-of-00001.safetensors", INDEX], ["model.safetensors"]),
         (["config.json", "b.safetensors", "a.safetensors"], ["a.safetensors", "b.safetensors"]),
+        (["config.json", "a.safetensors", "model-1.safetensors"], ["model-1.safetensors"]),
         (["config.json", "model.safetensors", "consolidated.safetensors"], ["model.safetensors"]),
         (["config.json", "model.safetensors", "m-Q8_0.gguf"], ["m-Q8_0.gguf"]),
         (["config.json", "model.safetensors", "m-Q8_0-00001-of-00002.gguf"], ["model.safetensors"]),

@@ -1,6 +1,8 @@
 """Models made of what a hub has, by the daemon's own maker: converted, joined, quantized; or why they are not."""
 
 import contextlib
+import os
+import subprocess
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -184,6 +186,53 @@ def test_a_conversion_that_is_given_up_leaves_the_files_for_the_next(
     pull(registries)
     assert hub.storage.asked == []
     assert weights(store).is_file()
+
+
+@pytest.mark.parametrize(
+    "change", [{"m.gguf": b"GGUF" + bytes(100)}, {"m.gguf": b"no GGUF"}, {"params": b"[1]"}, {"template": b"\xff"}]
+)
+def test_what_is_no_model_is_told_with_what_to_do_next(
+    hub: Hub, store: Store, registries: Registries, tmp_path: Path, change: dict[str, bytes]
+) -> None:
+    write_gguf(tmp_path / "m.gguf", METADATA, TENSORS)
+    hub.files["org/repo"] = {"m.gguf": (tmp_path / "m.gguf").read_bytes()} | change
+    with pytest.raises(LcrtError) as caught:
+        pull(registries)
+    assert caught.value.hint
+    assert store.models() == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system that has room for the checkpoint and not for the model."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=12m", "lcrt-test", str(folder)]
+    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("a file system can only be mounted by root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_while_converting_costs_no_second_download(
+    hub: Hub, small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.write(tmp_path / "large", models.config("llama", intermediate_size=4096), dtype="F16")
+    hub.files["org/repo"] = {path.name: path.read_bytes() for path in (tmp_path / "large").iterdir()}
+    monkeypatch.setattr("lcrt.registry.pull.check_space", lambda blobs, missing, to_come: None)
+    monkeypatch.setattr("lcrt.modelfile.weights.check_room", lambda folder, size: None)
+    store = Store(small_disk / "models")
+    with contextlib.closing(Registries(store, OPTIONS, maker=HubModels(store))) as registries:
+        with pytest.raises(LcrtError) as caught:
+            pull(registries)
+        assert "space" in caught.value.message
+        assert caught.value.hint
+        assert store.models() == []
+        assert not any(name.startswith(".") for name in blobs(store))
+        subprocess.run(["mount", "-o", "remount,size=40m", str(small_disk)], check=True)
+        hub.storage.asked.clear()
+        assert pull(registries)[-1].status == "success"
+        assert hub.storage.asked == []
 
 
 def test_weights_that_are_damaged_are_told_and_no_model_is_made(hub: Hub, store: Store, registries: Registries) -> None:

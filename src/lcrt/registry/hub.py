@@ -118,7 +118,11 @@ def check(reply: Reply, hub: Hub, name: ModelName) -> None:
         hint = f"accept its terms at {page} and let {hub.token_name} of the server hold a token of that account"
         raise Refused(f"{name.host}/{name.namespace}/{name.model} is gated", reply.status, hint)
     if reply.status in (401, 404) and is_hub:
-        raise Refused("file does not exist", reply.status, f"check {page}; a private repository needs {hub.token_name}")
+        raise Refused(
+            "file does not exist",
+            reply.status,
+            f"check {page}; a private repository needs {hub.token_name}, a valid one",
+        )
     reply.check()
 
 

@@ -105,7 +105,8 @@ def choose(files: list[HubFile], tag: str) -> Choice:
 def _tensors(found: dict[str, HubFile]) -> tuple[HubFile, ...]:
     if _WHOLE in found:
         return (found[_WHOLE],)
-    return tuple(found[path] for path in sorted(found) if _TENSORS.fullmatch(path))
+    paths = [path for path in sorted(found) if _TENSORS.fullmatch(path)]
+    return tuple(found[path] for path in [path for path in paths if path.startswith("model")] or paths)
 
 
 def quantization(path: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterator
 
 from lcrt.core.name import ModelName
-from lcrt.errors import Cancelled, InvalidRequest, LcrtError, StoreError, UnsupportedModel
+from lcrt.errors import Cancelled, InvalidRequest, LcrtError, ModelFormatError, StoreError, UnsupportedModel
 from lcrt.registry.failure import Refused, Transient
 from lcrt.registry.hub import Hub, list_files
 from lcrt.registry.hub_choice import INDEX, Choice, choose
@@ -95,9 +95,16 @@ class HubPuller:
             yield from fetch.take(choice.files)
         yield Progress("verifying sha256 digest")
         files = fetch.digests if choice.settings else {_base(path): digest for path, digest in fetch.digests.items()}
-        yield from self._maker.publish(Found(name, files, texts, choice.target, request.keep_old))
+        yield from self._publish(Found(name, files, texts, choice.target, request.keep_old))
         # What the model was made of and does not contain goes when the hold ends.
         hold.made.update(fetch.digests.values())
+
+    def _publish(self, found: Found) -> Iterator[Progress]:
+        try:
+            yield from self._maker.publish(found)
+        except (InvalidRequest, ModelFormatError, UnsupportedModel) as error:
+            error.hint = error.hint or "what lies there is no model that fits together: look for another of its kind"
+            raise
 
     def _take_settings(self, choice: Choice, name: ModelName, fetch: Fetch) -> Generator[Progress, None, Choice]:
         """Fetch what says of a checkpoint what it is; returns the choice with the weights that its index names."""
