@@ -242,7 +242,7 @@ def redirected(first: Call, target: str) -> Call:
     if place(first.url)[0] == "https" and place(target)[0] == "http":
         raise Refused(
             f"{host_of(first.url)} redirects to a place without TLS: {host_of(target)}",
-            hint="nothing is fetched that way: ask whoever runs the server",
+            hint="nothing is sent or fetched that way: a server behind a proxy must be told that it speaks https",
         )
     if place(target) == place(first.url):
         return msgspec.structs.replace(first, url=target)
