@@ -143,7 +143,7 @@ def test_a_daemon_that_ends_waits_for_all_chunks_together(
     registries.close()
     seconds = time.monotonic() - begin
     go.set()
-    assert 0.4 < seconds < 1.2
+    assert 0.4 < seconds < 1.6, "not half a second for each of four"
 
 
 def test_a_push_again_waits_for_the_one_that_is_ending_and_goes_on_from_there(
