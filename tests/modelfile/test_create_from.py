@@ -7,11 +7,21 @@ import pytest
 
 from lcrt.core.name import ModelName
 from lcrt.core.request import CreateRequest
+from lcrt.errors import InvalidRequest
 from lcrt.gguf.writer import Plain
 from lcrt.modelfile.create import Progress, create
 from lcrt.store import layers
 from lcrt.store.store import Store
 from tests.modelfile.models import CHATML, body_of, config, make, named, outcome, run, statuses, upload, upload_gguf
+
+
+def test_a_draft_of_another_vocabulary_is_refused(store: Store) -> None:
+    make(store, "base")
+    other = upload_gguf(store, {"tokenizer.ggml.tokens": ["a", "b", "c"]})
+    _, error = outcome(store, CreateRequest("m", from_="base", draft_files={"d.gguf": other}))
+    assert type(error) is InvalidRequest
+    assert error.message == "the DRAFT model has another vocabulary than the model: 2 tokens and 3"
+    assert store.find(named("m")) is None
 
 
 def test_a_missing_base_is_pulled(store: Store) -> None:

@@ -156,7 +156,7 @@ def test_two_adapters_are_one_too_many(store: Store) -> None:
 
 
 def test_a_draft_may_be_a_folder_too(store: Store, folder: Path) -> None:
-    make(store, "base")
-    run(store, asked(store, "FROM base\nDRAFT ./model", folder, draft_quantize="q8_0"))
+    run(store, asked(store, "FROM ./model", folder))
+    run(store, asked(store, "FROM m\nDRAFT ./model", folder, draft_quantize="q8_0"))
     (layer,) = store.get(named("m")).of_type(layers.DRAFT)
     assert keys.quantization(read_header(store.blobs.path(layer.digest))) == "Q8_0"

@@ -5,10 +5,9 @@ from lcrt.convert.families import FAMILIES
 from lcrt.convert.family import Family
 from lcrt.errors import UnsupportedModel
 from lcrt.gguf import keys
-from lcrt.gguf.reader import ArrayRef, Header
+from lcrt.gguf.reader import Header
 
 _OUTPUT = "output.weight"
-_TOKENS = "tokenizer.ggml.tokens"
 _SUFFIXES = {
     "hidden_size": "embedding_length",
     "intermediate_size": "feed_forward_length",
@@ -35,12 +34,11 @@ def config_of(header: Header, family: Family) -> Config:
     """Make the part of ``config.json`` that the family's tensors need."""
     found: dict[str, object] = {name: keys.arch_number(header, suffix) or None for name, suffix in _SUFFIXES.items()}
     found |= {other: found[name] for name, other in _OTHER_NAMES.items()}
-    tokens = header.metadata.get(_TOKENS)
     return Config(
         {
             ARCHITECTURES: [family.sources[0]],
             **found,
-            "vocab_size": tokens.count if isinstance(tokens, ArrayRef) else None,
+            "vocab_size": keys.vocabulary_len(header) or None,
             "tie_word_embeddings": all(tensor.name != _OUTPUT for tensor in header.tensors),
         },
         header.path.name,

@@ -3,7 +3,7 @@
 from collections import Counter
 from enum import Enum
 
-from lcrt.gguf.reader import Header, Value
+from lcrt.gguf.reader import ArrayRef, Header, Value
 from lcrt.gguf.types import FILE_TYPES
 
 ARCHITECTURE = "general.architecture"
@@ -12,6 +12,7 @@ KIND = "general.type"
 NAME = "general.name"
 PARAMETER_COUNT = "general.parameter_count"
 CHAT_TEMPLATE = "tokenizer.chat_template"
+TOKENS = "tokenizer.ggml.tokens"
 
 UNKNOWN = "unknown"
 
@@ -64,6 +65,12 @@ def embedding_length(header: Header) -> int:
 def parameter_count(header: Header) -> int:
     """Count the numbers in all tensors."""
     return sum(tensor.n_elements for tensor in header.tensors)
+
+
+def vocabulary_len(header: Header) -> int:
+    """Count the tokens, 0 when the file lists none."""
+    tokens = header.metadata.get(TOKENS)
+    return tokens.count if isinstance(tokens, ArrayRef) else 0
 
 
 def quantization(header: Header) -> str:

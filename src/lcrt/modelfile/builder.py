@@ -84,10 +84,21 @@ class Builder:
         self.list.drop(layers.DRAFT)
         self._weights.drop(layers.DRAFT)
         yield from self._weights.take(files, layers.DRAFT)
+        self._check_vocabularies()
         yield from self._weights.quantize(layers.DRAFT)
         header = self._weights.of_type(layers.DRAFT)[-1]
         facts = {"model_format": "gguf", "architecture": keys.architecture(header)}
         self._config = msgspec.structs.replace(self._config, draft=msgspec.Raw(msgspec.json.encode(facts)))
+
+    def _check_vocabularies(self) -> None:
+        """Refuse a draft whose tokens cannot be the model's; whether they are, all of them, is seen at load."""
+        lengths = [keys.vocabulary_len(header) for header in self._weights.of_type(layers.MODEL, layers.DRAFT)]
+        known = sorted(length for length in lengths if length)
+        if known and known[0] != known[-1]:
+            raise InvalidRequest(
+                f"the DRAFT model has another vocabulary than the model: {known[0]} tokens and {known[-1]}",
+                "it must be a smaller model of the same family",
+            )
 
     def quantize(self, importance: str) -> Steps:
         """Give the model's own weights the type that was asked for."""
