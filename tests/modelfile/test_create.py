@@ -378,6 +378,13 @@ def test_replacing_a_model_takes_its_old_blobs_unless_asked_not_to(store: Store)
     assert not store.blobs.has(one.digest)
 
 
+def test_a_damaged_file_is_named_as_its_owner_does(store: Store) -> None:
+    whole = store.blobs.read(upload_gguf(store))
+    _, error = outcome(store, CreateRequest("m", files={"my/weights.gguf": upload(store, whole[:-8])}))
+    assert type(error) is InvalidRequest
+    assert error.message.startswith("`my/weights.gguf` is damaged: tensor token_embd.weight lies beyond its end")
+
+
 def test_a_base_with_damaged_weights_is_refused(store: Store) -> None:
     digest = make(store, "base")
     store.blobs.path(digest).write_bytes(b"GGUF")

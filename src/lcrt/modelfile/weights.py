@@ -100,7 +100,7 @@ class Weights:
         shards: dict[str, list[tuple[str, Header]]] = {}
         for file_name, digest in sorted(files.items()):
             yield Progress(_PARSING)
-            header = yield from self._open(digest)
+            header = yield from self._open(file_name, digest)
             if is_shard(header):
                 self._list.hold(digest)
                 shards.setdefault(stem(file_name), []).append((file_name, header))
@@ -155,7 +155,7 @@ class Weights:
             raise StoreError(f"blob {parse_digest(digest)}: no such file in the store")
         return path
 
-    def _open(self, digest: str) -> Generator[Progress, None, Header]:
+    def _open(self, file_name: str, digest: str) -> Generator[Progress, None, Header]:
         """Read a file's header, after a process of its own found nothing wrong with it."""
         path = self._blob(digest)
         if not is_gguf(path):
@@ -166,7 +166,7 @@ class Weights:
                     yield Progress(_PARSING)
             return read_header(path)
         except ModelFormatError as error:
-            raise InvalidRequest(error.message, error.hint) from error
+            raise InvalidRequest(error.message.replace(path.name, file_name), error.hint) from error
         except OSError as error:
             raise store_error("checking a GGUF file failed", error) from error
 
