@@ -21,6 +21,7 @@ from lcrt.store.store import Store
 from tests.convert import folders_adapters as adapters
 from tests.convert import folders_models as models
 from tests.convert.folders import write_json
+from tests.convert.folders_fp8 import Checkpoint
 from tests.modelfile.models import config, make, named, outcome, run, statuses, upload
 
 
@@ -97,6 +98,18 @@ def test_a_type_of_floats_is_converted_to_at_once(store: Store, folder: Path, wa
     (layer,) = store.get(named("m")).of_type(layers.MODEL)
     assert keys.quantization(read_header(store.blobs.path(layer.digest))) == wanted
     assert config(store, "m")["file_type"] == wanted
+
+
+@pytest.mark.parametrize(("wanted", "kind"), [("", "Q8_0"), ("bf16", "BF16"), ("q4_0", "Q4_0")])
+def test_eight_bits_stay_eight_bits_unless_something_else_is_asked_for(
+    store: Store, tmp_path: Path, wanted: str, kind: str
+) -> None:
+    Checkpoint(tmp_path / "model", "weight_scale", "tensor")
+    run(store, asked(store, "FROM ./model", tmp_path / "model", quantize=wanted))
+    (layer,) = store.get(named("m")).of_type(layers.MODEL)
+    assert keys.quantization(read_header(store.blobs.path(layer.digest))) == kind
+    assert config(store, "m")["file_type"] == kind
+    assert remains(store) == []
 
 
 def test_one_that_cannot_be_converted_is_told_of_with_what_can(store: Store, folder: Path) -> None:

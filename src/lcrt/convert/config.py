@@ -1,5 +1,6 @@
 """The model's ``config.json``: what is asked for is checked, what is not asked for may be anything."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -9,6 +10,7 @@ from lcrt.errors import InvalidRequest
 
 FILE_NAME = "config.json"
 ARCHITECTURES = "architectures"
+QUANTIZATION = "quantization_config"
 _COUNT_MAX = 2**31 - 1
 _LAYERS_MAX = 1024
 _LIST_MAX = 1 << 16
@@ -148,3 +150,10 @@ def read_config(folder: Path) -> Config:
             f"there is no `{FILE_NAME}` in the folder", "copy all of the model's files, not only weights"
         )
     return Config(read_object(path)).over("text_config")
+
+
+def is_quantized(folder: Path) -> bool:
+    """Tell whether the folder's weights were quantized before; what is wrong with it, converting says."""
+    with contextlib.suppress(InvalidRequest):
+        return read_config(folder).has(QUANTIZATION)
+    return False

@@ -10,13 +10,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from lcrt.convert.config import Config
+from lcrt.convert.config import QUANTIZATION, Config
 from lcrt.convert.numbers import FLOATS, Array, Floats, to_floats, view
 from lcrt.convert.safetensors import Stored
 from lcrt.errors import InvalidRequest, UnsupportedModel
 
 FP8 = "F8_E4M3"
-SETTINGS = "quantization_config"
 _METHODS = ("fp8", "fbgemm_fp8", "compressed-tensors", "modelopt")
 _WEIGHT = ".weight"
 _SCALES = (".weight_scale_inv", ".weight_scale")
@@ -42,8 +41,8 @@ class Scale(msgspec.Struct, frozen=True):
 
 def check_method(config: Config) -> None:
     """Refuse a quantized checkpoint of another kind. What of it is FP8 in truth each tensor says."""
-    if config.has(SETTINGS):
-        method = config.part(SETTINGS).text("quant_method", "")
+    if config.has(QUANTIZATION):
+        method = config.part(QUANTIZATION).text("quant_method", "")
         if method not in _METHODS:
             raise UnsupportedModel(
                 f"quantized weights cannot be converted: their kind is {method or 'not told'}", _HINT
@@ -52,7 +51,7 @@ def check_method(config: Config) -> None:
 
 def take_scales(config: Config, stored: Mapping[str, Stored]) -> tuple[dict[str, Stored], dict[str, Scale]]:
     """Part the weights from their scales, both by the weights' names. InvalidRequest where they do not fit."""
-    if not config.has(SETTINGS):
+    if not config.has(QUANTIZATION):
         return dict(stored), {}
     weights = {name: tensor for name, tensor in stored.items() if not name.endswith((*_SCALES, *_LEFT_OUT))}
     block = _block(config)
@@ -68,7 +67,7 @@ def take_scales(config: Config, stored: Mapping[str, Stored]) -> tuple[dict[str,
 
 
 def _block(config: Config) -> tuple[int, int]:
-    told = config.part(SETTINGS).numbers("weight_block_size", _BLOCK)
+    told = config.part(QUANTIZATION).numbers("weight_block_size", _BLOCK)
     if len(told) != 2 or not all(size >= 1 and size == int(size) for size in told):
         raise config.wrong("weight_block_size must be two numbers")
     return int(told[0]), int(told[1])

@@ -102,10 +102,10 @@ class Builder:
 
     def quantize(self, importance: str) -> Steps:
         """Give the model's own weights the type that was asked for."""
+        if self._target and not self._weights.of_type(layers.MODEL):
+            raise StoreError(quantize.ONLY_FROM)
+        yield from self._weights.quantize(layers.MODEL, importance)
         if self._target:
-            if not self._weights.of_type(layers.MODEL):
-                raise StoreError(quantize.ONLY_FROM)
-            yield from self._weights.quantize(layers.MODEL, importance)
             self._config = msgspec.structs.replace(self._config, file_type=self._target)
 
     def finish_files(self) -> Steps:

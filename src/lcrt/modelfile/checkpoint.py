@@ -1,13 +1,12 @@
 """Whether a checkpoint can be converted whose small files are in the store already."""
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import ExitStack
 
 from lcrt.convert.look import look
 from lcrt.errors import InvalidRequest, StoreError
+from lcrt.modelfile.layout import lay_out
 from lcrt.modelfile.quantize import target_type
-from lcrt.store.failure import store_error
 from lcrt.store.store import Store
 
 _CONFIG = "config.json"
@@ -24,16 +23,5 @@ def check_checkpoint(store: Store, files: Mapping[str, str], target: str = "") -
         target_type(target)
     except StoreError as error:
         raise InvalidRequest(error.message, "without a tag the weights keep their type") from error
-    try:
-        with tempfile.TemporaryDirectory(prefix="lcrt-look-") as name:
-            _lay_out(Path(name), store, files)
-            look(Path(name), config_only=files.keys() == {_CONFIG})
-    except OSError as error:
-        raise store_error(f"cannot lay out the files in {tempfile.gettempdir()}", error) from error
-
-
-def _lay_out(folder: Path, store: Store, files: Mapping[str, str]) -> None:
-    for name, digest in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(store.blobs.path(digest).absolute())
+    with ExitStack() as scratch:
+        look(lay_out(store, files, scratch), config_only=files.keys() == {_CONFIG})

@@ -7,10 +7,10 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 
+from lcrt.convert.config import is_quantized
 from lcrt.convert.run import FILE_TYPES, convert, convert_adapter
 from lcrt.errors import InvalidRequest, ModelFormatError, StoreError, UnsupportedModel
 from lcrt.gguf import keys
@@ -20,6 +20,7 @@ from lcrt.gguf.keys import FileKind
 from lcrt.gguf.reader import Header, is_gguf, read_header
 from lcrt.modelfile import quantize
 from lcrt.modelfile.layerlist import Entry, LayerList
+from lcrt.modelfile.layout import lay_out
 from lcrt.store import layers
 from lcrt.store.blobs import BlobWriter
 from lcrt.store.digest import parse_digest
@@ -37,6 +38,8 @@ MEDIA_TYPES = {
 _INHERITED = (layers.MODEL, layers.PROJECTOR, layers.DRAFT)
 _SAFETENSORS = ".safetensors"
 _PARSING = "parsing GGUF"
+_FOR_QUANTIZED = "Q8_0"
+"""What a checkpoint of eight bits gets unless something else is asked for: as floats it would be twice as large."""
 _PIECE = 4 << 20
 
 Steps = Generator[Progress, None, None]
@@ -69,7 +72,7 @@ class Weights:
         self.parts: list[Part] = []
         self._store = store
         self._list = layer_list
-        self._targets = targets or {}
+        self._targets = dict(targets or {})
 
     def close(self) -> None:
         """Remove what was made on the way."""
@@ -194,34 +197,18 @@ class Weights:
         check_room(self._store.blobs.directory, size // 2)
         media_type = role or layers.MODEL
         with ExitStack() as scratch:
-            folder = self._lay_out(files, scratch)
+            folder = lay_out(self._store, files, scratch)
             writer = scratch.enter_context(self._store.blobs.writer())
             if role == layers.ADAPTER:
                 yield from convert_adapter(folder, self._base(), writer.path)
             else:
+                if is_quantized(folder) and not self._targets.get(media_type):
+                    self._targets[media_type] = _FOR_QUANTIZED
                 target = self._targets.get(media_type, "")
                 yield from convert(folder, writer.path, file_type=target if target in FILE_TYPES else None)
             if not self._keep(media_type, writer, scratch):
                 yield from _take_over(writer)
                 self._place(media_type, writer)
-
-    def _lay_out(self, files: Mapping[str, str], scratch: ExitStack) -> Path:
-        """Give blobs the names that they have at the client, in a folder that is removed with ``scratch``."""
-        try:
-            try:
-                return self._linked(files, scratch.enter_context(self._store.scratch.folder()))
-            except PermissionError:  # as file systems say that have no links
-                other = TemporaryDirectory(prefix="lcrt-convert-")
-                return self._linked(files, Path(scratch.enter_context(other)))
-        except OSError as error:
-            raise store_error("cannot lay out the files of the model", error) from error
-
-    def _linked(self, files: Mapping[str, str], folder: Path) -> Path:
-        for name, digest in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.symlink_to(self._store.blobs.path(digest).absolute())
-        return folder
 
     def _keep(self, media_type: str, writer: BlobWriter, scratch: ExitStack) -> bool:
         """Leave a file that is yet to be quantized where it is: hashing, syncing and placing it would be in vain."""
