@@ -2,16 +2,36 @@
 
 import socket
 import string
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 
 import pytest
 
+from lcrt.chat.parsers.tags import TagSplitter
+from lcrt.chat.render import PlainTemplate, Prompt
 from lcrt.core.event import Finish, Text
+from lcrt.core.format import Format
 from lcrt.core.options import Options
 from lcrt.core.request import InferenceRequest
-from lcrt.runner.frames import Cancel, Events, FrameReader, FrameWriter, Load, Ready, Submit, ToRunner, from_runner
+from lcrt.runner.frames import (
+    Cancel,
+    Events,
+    FrameReader,
+    FrameWriter,
+    Load,
+    Ready,
+    Shutdown,
+    Submit,
+    ToRunner,
+    from_runner,
+)
+from lcrt.runner.job import Bound
+from lcrt.runner.logprobs import Logprobs
+from lcrt.runner.loop import RunnerLoop
+from lcrt.runner.pipeline import Pipeline
 from lcrt.runner.spawn import spawn
 from tests.runner.conftest import FAKE_COMMAND, load_request
+from tests.runner.fake_model import LetterEngine, LetterVocab
 
 
 class Wire:
@@ -84,3 +104,36 @@ def test_a_cancel_before_the_job_exists_is_obeyed(wire: Wire) -> None:
     wire.send(Cancel(1))
     wire.send(Cancel(99))
     assert until_finish(wire)[1].reason == "cancel"
+
+
+class Thinking:
+    """Binds nothing, and has thoughts end with two letters."""
+
+    def compile(self, wanted: Format, prompt: Prompt, *, think: bool, tools: Sequence[str]) -> Bound:
+        return Bound(None, TagSplitter("", "de", is_open=True))
+
+
+@pytest.mark.parametrize(("n", "thinking", "text"), [(8, "abc", "fgh"), (5, "abc", ""), (4, "abcd", ""), (2, "ab", "")])
+def test_thoughts_leave_apart_from_the_answer(n: int, thinking: str, text: str) -> None:
+    near, far = socket.socketpair()
+    far.settimeout(0)
+    vocab = LetterVocab()
+    pipeline = Pipeline(vocab, PlainTemplate(), 64, Thinking())
+    thread = threading.Thread(target=RunnerLoop(far, LetterEngine(), pipeline, Logprobs(vocab)).run)
+    thread.start()
+    with near, far:
+        near.settimeout(10)
+        wire = Wire(near)
+        wire.send(Submit(1, InferenceRequest(prompt="x", format=Format("json"), options=Options(num_predict=n))))
+        events = list(until_end(wire))
+        wire.send(Shutdown())
+        thread.join(10)
+    assert "".join(event.thinking for event in events) == thinking
+    assert "".join(event.text for event in events) == text
+
+
+def until_end(wire: Wire) -> Iterator[Text | Finish]:
+    for event in wire.read():
+        yield event
+        if isinstance(event, Finish):
+            return
