@@ -1,7 +1,6 @@
-/* drafter.h -- a smaller model that guesses what the first one will say.
+/* drafter.h -- who guesses what the model will say: a smaller model, or layers of its own.
  *
- * Engine thread only. It has a sequence of its own for each slot, which follows what the slot's
- * sequence holds: what both have stays, what differs is forgotten and computed again. */
+ * A table of functions, of the engine thread's only. */
 #ifndef LCRT_DRAFTER_H
 #define LCRT_DRAFTER_H
 
@@ -10,11 +9,10 @@
 #include "lcrt/backend.h"
 #include "lcrt/status.h"
 
-typedef struct lcrt_drafter lcrt_drafter;
-
 /* What is wanted for one slot, and what came of it. */
 typedef struct lcrt_drafting {
     int32_t slot;
+    int32_t seq;           /* which sequence of the backend that is */
     const int32_t *tokens; /* of its sequence */
     int32_t n_tokens;
     int32_t n_same; /* of these, the first ones that it has computed */
@@ -23,20 +21,31 @@ typedef struct lcrt_drafting {
     int32_t n; /* guessed, or caught up with; fewer where there is no room */
 } lcrt_drafting;
 
-/* The backend stays the caller's and must live longer. LCRT_ERR_UNSUPPORTED for one whose memory cannot be cut or that
- * has not as many sequences as there are slots; n_vocab must be its own. */
-lcrt_status lcrt_drafter_init(const lcrt_backend *backend, int32_t n_slots, int32_t n_vocab, lcrt_drafter **out);
-void lcrt_drafter_free(lcrt_drafter *drafter);
+typedef struct lcrt_drafter_vtable {
+    /* Before the others, which rely on it until the tokens change: finds n_same, at most all tokens but the last, and
+     * lowers n_max to what there is room for behind them. What the slot holds is not given up before the next guesses. */
+    void (*compare)(void *self, lcrt_drafting *drafting);
 
-/* Before the others, which rely on it until the tokens change: finds n_same, at most all tokens but the last, and
- * lowers n_max to what there is room for behind them. What the slot holds is not given up before the next guesses. */
-void lcrt_drafter_compare(lcrt_drafter *drafter, lcrt_drafting *drafting);
+    /* Computes up to n_rows of the tokens behind n_same, all but the last; n becomes how many, and n_same grows. */
+    lcrt_status (*catch_up)(void *self, lcrt_drafting *drafting, int32_t n_rows);
 
-/* Computes up to n_rows of the tokens behind n_same, all but the last; n becomes how many, and n_same grows. */
-lcrt_status lcrt_drafter_catch_up(lcrt_drafter *drafter, lcrt_drafting *drafting, int32_t n_rows);
+    /* Guesses for several slots at a time, the likeliest tokens. Where it lags by more than a batch it guesses nothing,
+     * and so it does where n_max is 0. */
+    lcrt_status (*guess)(void *self, lcrt_drafting *draftings, int32_t n_draftings);
 
-/* Guesses for several slots at a time, the likeliest tokens. Where it lags by more than a batch it guesses nothing, and
- * so it does where n_max is 0. */
-lcrt_status lcrt_drafter_guess(lcrt_drafter *drafter, lcrt_drafting *draftings, int32_t n_draftings);
+    void (*free)(void *self);
+} lcrt_drafter_vtable;
+
+typedef struct lcrt_drafter {
+    const lcrt_drafter_vtable *vtable; /* NULL: nobody */
+    void *self;
+} lcrt_drafter;
+
+/* A smaller model. Its backend stays the caller's and must live longer. LCRT_ERR_UNSUPPORTED for one whose memory cannot
+ * be cut or that has not as many sequences as there are slots; n_vocab must be its own. */
+lcrt_status lcrt_drafter_model(const lcrt_backend *backend, int32_t n_slots, int32_t n_vocab, lcrt_drafter *out);
+
+/* The backend's own layers that guess; it stays the caller's, must live longer and be able to. */
+lcrt_status lcrt_drafter_heads(const lcrt_backend *backend, int32_t n_slots, lcrt_drafter *out);
 
 #endif

@@ -19,7 +19,7 @@ static void add(atomic_int_fast64_t *counter, int64_t n) {
 
 lcrt_status lcrt_engine_drafts_open(lcrt_engine *engine) {
     const lcrt_backend_info *info = &engine->backend.info;
-    lcrt_gate_init(&engine->gate, engine->params.drafter != NULL);
+    lcrt_gate_init(&engine->gate, engine->params.drafter != NULL || info->can_guess);
     if (engine->params.n_draft == 0 || !info->can_trim || info->n_outputs <= engine->params.n_slots) {
         return LCRT_OK;
     }
@@ -178,7 +178,7 @@ static int32_t choose(lcrt_engine *engine, int32_t n_spare) {
     bool always = engine->params.n_draft < 0;
     int32_t n_always = n_spare / engine->n_streams;
     int32_t n = always ? n_always : lcrt_gate_choose(&engine->gate, engine->wishes, engine->n_streams, n_spare);
-    if (n > 0 && engine->drafter != NULL) {
+    if (n > 0 && engine->drafter.vtable != NULL) {
         lcrt_engine_run_drafter(engine, n);
         level_wishes(engine);
     }

@@ -1,4 +1,5 @@
-/* engine-drafter.c -- guesses of a smaller model, where the history has none that are as good.
+/* engine-drafter.c -- guesses of a smaller model or of the model's own layers, where the history has none that are as
+ * good.
  *
  * It runs before the pass in which its guesses have rows. A prompt that it has not computed is caught up with in
  * pieces, one for each pass, once the gate says that its guesses will bring that in. All that it takes is paid for. */
@@ -24,24 +25,27 @@
 
 lcrt_status lcrt_engine_drafter_open(lcrt_engine *engine) {
     const lcrt_backend *backend = engine->params.drafter;
-    if (backend == NULL) {
-        return LCRT_OK;
+    if (backend != NULL) {
+        engine->drafter_backend = *backend;
     }
-    engine->drafter_backend = *backend;
-    if (engine->lookup == NULL) {
-        return LCRT_OK; /* nothing is guessed */
+    if (engine->lookup == NULL || (backend == NULL && !engine->backend.info.can_guess)) {
+        return LCRT_OK; /* nothing is guessed, or by nobody */
     }
     engine->draftings = calloc((size_t)engine->params.n_slots, sizeof(*engine->draftings));
     if (engine->draftings == NULL) {
         return LCRT_ERR_NO_MEMORY;
     }
-    return lcrt_drafter_init(backend, engine->params.n_slots, engine->backend.info.n_vocab, &engine->drafter);
+    int32_t n_slots = engine->params.n_slots;
+    return backend != NULL ? lcrt_drafter_model(backend, n_slots, engine->backend.info.n_vocab, &engine->drafter)
+                           : lcrt_drafter_heads(&engine->backend, n_slots, &engine->drafter);
 }
 
 void lcrt_engine_drafter_free(lcrt_engine *engine) {
-    lcrt_drafter_free(engine->drafter);
+    if (engine->drafter.vtable != NULL) {
+        engine->drafter.vtable->free(engine->drafter.self);
+    }
     free(engine->draftings);
-    engine->drafter = NULL;
+    engine->drafter = (lcrt_drafter){0};
     engine->draftings = NULL;
 }
 
@@ -51,14 +55,17 @@ static int32_t tokens_left(const lcrt_sequence *sequence) {
 }
 
 lcrt_gate_wish lcrt_engine_wish_drafter(lcrt_engine *engine, int32_t i, lcrt_gate_wish found) {
-    if (engine->drafter == NULL) {
+    if (engine->drafter.vtable == NULL) {
         return found;
     }
     lcrt_sequence *sequence = engine->sharing[i];
     lcrt_draft *draft = &sequence->draft;
     lcrt_drafting *drafting = &engine->draftings[i];
-    *drafting = (lcrt_drafting){
-        .slot = sequence->slot, .tokens = sequence->tokens, .n_tokens = sequence->n_tokens, .out = draft->tokens};
+    *drafting = (lcrt_drafting){.slot = sequence->slot,
+                                .seq = engine->slots.slots[sequence->slot].id,
+                                .tokens = sequence->tokens,
+                                .n_tokens = sequence->n_tokens,
+                                .out = draft->tokens};
     double rate = draft->own.rates[LCRT_GATE_MODEL];
     /* What a guess takes is found out with one. */
     int32_t n_max = engine->guess_ns > 0 ? LCRT_DRAFT_MAX : 1;
@@ -71,7 +78,7 @@ lcrt_gate_wish lcrt_engine_wish_drafter(lcrt_engine *engine, int32_t i, lcrt_gat
     }
     int32_t n_room = lcrt_engine_draft_max(engine, sequence);
     drafting->n_max = n_max < n_room ? n_max : n_room;
-    lcrt_drafter_compare(engine->drafter, drafting);
+    engine->drafter.vtable->compare(engine->drafter.self, drafting);
     if (drafting->n_max <= 0) {
         drafting->n_max = 0;
         return found;
@@ -99,7 +106,7 @@ static int64_t time_since(const lcrt_engine *engine, int64_t begin_ns) {
 
 static lcrt_status catch_up(lcrt_engine *engine, lcrt_drafting *drafting) {
     int64_t begin_ns = lcrt_engine_now(engine);
-    lcrt_status status = lcrt_drafter_catch_up(engine->drafter, drafting, piece(engine));
+    lcrt_status status = engine->drafter.vtable->catch_up(engine->drafter.self, drafting, piece(engine));
     int64_t ns = time_since(engine, begin_ns);
     lcrt_gate_spend(&engine->gate, ns);
     if (status == LCRT_OK && drafting->n > 0) {
@@ -132,7 +139,7 @@ static lcrt_status prepare(lcrt_engine *engine, int32_t n_max, int32_t *n_comput
 
 static lcrt_status guess(lcrt_engine *engine, int32_t *n_guessed) {
     int64_t begin_ns = lcrt_engine_now(engine);
-    lcrt_status status = lcrt_drafter_guess(engine->drafter, engine->draftings, engine->n_shares);
+    lcrt_status status = engine->drafter.vtable->guess(engine->drafter.self, engine->draftings, engine->n_shares);
     int64_t ns = time_since(engine, begin_ns);
     lcrt_gate_spend(&engine->gate, ns);
     *n_guessed = 0;

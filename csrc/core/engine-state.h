@@ -115,7 +115,7 @@ struct lcrt_engine {
     lcrt_gate gate;
     lcrt_gate_wish *wishes;       /* of each of sharing */
     lcrt_backend drafter_backend; /* without vtable: none */
-    lcrt_drafter *drafter;        /* NULL: none, or it has failed */
+    lcrt_drafter drafter;         /* without vtable: none, or it has failed */
     lcrt_drafting *draftings;     /* for each of sharing */
     double guess_ns, catch_up_ns; /* what it takes for a guess, and for a token that it lags by; 0: not measured */
     bool drafts_held;             /* this step has no room for them */
@@ -179,7 +179,7 @@ lcrt_status lcrt_engine_follow_draft(lcrt_engine *engine, lcrt_draw *draw, bool 
 /* After all of them. */
 void lcrt_engine_settle_drafts(lcrt_engine *engine);
 
-/* engine-drafter.c: guesses of a smaller model. */
+/* engine-drafter.c: guesses of a smaller model, or of the model's own layers. */
 lcrt_status lcrt_engine_drafter_open(lcrt_engine *engine);
 void lcrt_engine_drafter_free(lcrt_engine *engine);
 /* What is wished for stream i, given what the history has. */

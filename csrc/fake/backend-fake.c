@@ -76,8 +76,7 @@ static int64_t now_ns(void) {
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-/* Spends so much time; false when interrupted. */
-static bool spend(fake_backend *fake, int64_t cost) {
+bool fake_spend(fake_backend *fake, int64_t cost) {
     if (fake->params.virtual_time || cost == 0) {
         atomic_fetch_add(&fake->clock_ns, cost);
         return true;
@@ -159,7 +158,7 @@ static lcrt_status fake_adapt(void *self, uint64_t set) {
         pthread_mutex_lock(&fake->mutex);
         fake->stats.n_adapts++;
         pthread_mutex_unlock(&fake->mutex);
-        (void)spend(fake, fake->params.adapt_ns);
+        (void)fake_spend(fake, fake->params.adapt_ns);
     }
     return LCRT_OK;
 }
@@ -187,7 +186,7 @@ static lcrt_status fake_decode(void *self, const lcrt_row *rows, int32_t n_rows)
         return LCRT_ERR_FULL;
     }
     int32_t n_passes = params->consecutive ? 1 + count_gaps(rows, n_rows) : 1;
-    if (!spend(fake, params->step_ns * n_passes + params->row_ns * n_rows)) {
+    if (!fake_spend(fake, params->step_ns * n_passes + params->row_ns * n_rows)) {
         return LCRT_ERR_CANCELLED;
     }
     compute(fake, rows, n_rows);
@@ -229,7 +228,7 @@ static lcrt_status fake_share(void *self, int32_t src, int32_t dst, int32_t n) {
     }
     lcrt_status status = fake_cells_share(&fake->cells, src, dst, n);
     if (!fake->params.unified) {
-        (void)spend(fake, fake->params.copy_ns * fake->cells.seqs[src].n_cells);
+        (void)fake_spend(fake, fake->params.copy_ns * fake->cells.seqs[src].n_cells);
     }
     count(fake, NULL, 0);
     return status;
@@ -300,6 +299,7 @@ const lcrt_backend_vtable fake_vtable = {
     .state_size = fake_state_size,
     .state_get = fake_state_get,
     .state_set = fake_state_set,
+    .guess = fake_guess,
     .piece = fake_piece,
     .is_eog = fake_is_eog,
     .interrupt = fake_interrupt,

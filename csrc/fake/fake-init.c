@@ -107,6 +107,7 @@ lcrt_status lcrt_backend_fake(const lcrt_fake_params *params, lcrt_backend *out)
                 .can_trim = params->can_trim,
                 .can_store = params->can_store,
                 .can_shift = params->can_shift,
+                .can_guess = params->can_guess,
             },
     };
     return LCRT_OK;

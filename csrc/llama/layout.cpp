@@ -66,7 +66,7 @@ uint64_t upper_bound(const lcrt_model *model, const llama_context_params &params
                          ggml_row_size(params.type_v, static_cast<int64_t>(value));
     const uint64_t mask =
         uint64_t{std::min(params.n_ubatch, 1U << 16)} * 6; /* two copies, at most four bytes each, shared by layers */
-    return (row * static_cast<uint64_t>(info.n_layer) + mask) * params.n_ctx;
+    return (row * static_cast<uint64_t>(info.n_layer + info.n_heads_ahead) + mask) * params.n_ctx;
 }
 
 /* Follows the line through two measured footprints to all cells. What does not grow with the cells, windows and

@@ -75,6 +75,11 @@ typedef struct lcrt_fake_params {
     int64_t copy_ns;   /* what copying one token between sequences costs, where they share no cells */
     bool virtual_time; /* lcrt_fake_clock moves on by that; else the thread is kept busy */
 
+    bool can_guess;        /* the tokens behind the next one, as they will come ... */
+    int32_t n_wrong;       /* ... but for every so many-th of them; 0: none is wrong */
+    int64_t guess_ns;      /* what each costs */
+    int32_t guess_fail_at; /* the guess that fails, counted from 1; 0: none */
+
     int32_t fail_at; /* the decode that fails, counted from 1; 0: none */
     int32_t full_at; /* the decode that finds no room although there is some; 0: none */
     int32_t n_full;  /* and so many after it */

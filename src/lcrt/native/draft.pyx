@@ -15,14 +15,15 @@ cdef enum:
     DRAFTS = 4  # whole ones that a pass has rows of logits for, beside one row for each sequence
 
 
-cdef tuple room_for_drafts(object context, object params, bint named):
-    """The same parameters, with rows for what is guessed."""
+cdef tuple room_for_drafts(object context, object params, object info, bint named):
+    """The same parameters, with rows for what is guessed; by the model's own layers if no other model is named."""
     if named and params.n_draft == 0:
         params = msgspec.structs.replace(params, n_draft=N_DRAFT)
     if params.n_draft != 0 and context.n_outputs == 0:
         rows = context.n_parallel + DRAFTS * abs(params.n_draft)
         context = msgspec.structs.replace(context, n_outputs=rows)
-    return context, params
+    guess = params.n_draft != 0 and not named and info.n_heads_ahead > 0
+    return msgspec.structs.replace(context, guess=guess), params
 
 
 cdef object make_drafter(Model model, Model draft, object context, object info, b.lcrt_backend *out):
@@ -41,7 +42,9 @@ cdef object make_drafter(Model model, Model draft, object context, object info, 
         draft.leave()
         model.leave()
     check(status, err)
-    context = msgspec.structs.replace(context, layout="unified", kv_cells_max=info.n_ctx, n_outputs=0, adapters=())
+    context = msgspec.structs.replace(
+        context, layout="unified", kv_cells_max=info.n_ctx, n_outputs=0, adapters=(), guess=False
+    )
     own = make_backend(draft, context, own_adapters(draft, context), out)
     if not own.can_trim:
         out.vtable.free(out.self)

@@ -152,7 +152,8 @@ cdef class Engine(Handle):
         cdef AdapterSet own
         cdef s.lcrt_status status
         cdef list texts = []
-        context, params = room_for_drafts(context or ContextParams(), params or EngineParams(), draft is not None)
+        context, params = context or ContextParams(), params or EngineParams()
+        context, params = room_for_drafts(context, params, model.info, draft is not None)
         p = _params(params, context, texts)
         self._suppressed = model.vocab.suppressed
         self._sets_lock, self._sets, self._jobs = Lock(), {}, {}

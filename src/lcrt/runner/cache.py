@@ -22,6 +22,8 @@ def cache_params(request: LoadRequest, context: ContextParams) -> CacheParams:
         f"n_ctx={context.n_ctx} n_parallel={context.n_parallel} cells={context.kv_cells_max} layout={context.layout} "
         f"kv={context.kv_type} flash={context.flash_attention} swa_full={context.swa_full}"
     )
+    if context.guess:
+        setup += " guess"
     return CacheParams(
         ram=budget.ram,
         disk=budget.disk,

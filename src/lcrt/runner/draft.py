@@ -1,4 +1,4 @@
-"""What a runner may guess with: how many tokens at once, and the smaller model that guesses, where there is one."""
+"""What a runner may guess with: how many tokens at once, layers of the model for that, or a smaller model."""
 
 import logging
 
@@ -20,6 +20,11 @@ def n_draft(request: LoadRequest) -> int:
         return 0
     wanted = request.options.draft_num_predict
     return N_DRAFT if wanted is None else min(wanted, N_DRAFT_MAX)
+
+
+def wants_heads(request: LoadRequest) -> bool:
+    """Whether layers of the model itself may guess, if it has any: a draft model is there to do better."""
+    return request.speculation == "auto" and n_draft(request) != 0 and not request.model.draft
 
 
 def load_draft(request: LoadRequest, info: ModelInfo, params: ModelParams) -> Model | None:

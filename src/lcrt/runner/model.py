@@ -24,7 +24,7 @@ from lcrt.native.values import ContextParams, EngineParams, ModelInfo, ModelPara
 from lcrt.runner.adapters import Adapters
 from lcrt.runner.cache import cache_params, store_and_close, warn_of_trouble
 from lcrt.runner.child import Loaded
-from lcrt.runner.draft import load_draft, n_draft
+from lcrt.runner.draft import load_draft, n_draft, wants_heads
 from lcrt.runner.grammar import Grammars
 from lcrt.runner.job import Job, Step
 from lcrt.runner.pipeline import Pipeline
@@ -81,7 +81,8 @@ def load_model(request: LoadRequest, progress: Callable[[float], bool]) -> Loade
     importing = threading.Thread(target=importlib.import_module, args=("lcrt.runner.questions",))
     importing.start()  # brings numpy, for which there is time while the weights are read
     try:
-        model = Model(spec.path, _model_params(options), progress=progress)
+        params = msgspec.structs.replace(_model_params(options), heads=wants_heads(request))
+        model = Model(spec.path, params, progress=progress)
     finally:
         importing.join()
     from lcrt.runner.questions import answerer_for, load_embedder
@@ -157,13 +158,14 @@ def _context_params(request: LoadRequest, info: ModelInfo) -> ContextParams:
         n_threads=max(options.num_thread or 0, 0),
         kv_type=request.kv_cache_type,
         flash_attention=request.flash_attention,
+        guess=info.n_heads_ahead > 0,
     )
 
 
 def _cell_size(info: ModelInfo) -> int:
     """Bytes of keys and values of one position in half precision; about, where layers differ."""
     head_size = info.n_embd // info.n_head if info.n_head else 0
-    return info.n_layer * info.n_head_kv * head_size * 2 * 2
+    return (info.n_layer + info.n_heads_ahead) * info.n_head_kv * head_size * 2 * 2
 
 
 def _jinja_template(model: Model) -> Template | None:
