@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 from lcrt.store.check import check
@@ -80,6 +81,33 @@ def test_repair_takes_only_the_link_of_a_file_that_is_somebodys(store: Store, tm
     assert check(store, repair=True).aside == (file,)
     assert file.read_bytes() == b"other"
     assert not store.blobs.has(digest)
+
+
+def test_a_model_that_goes_while_others_are_read_is_no_problem(store: Store) -> None:
+    for number in range(4):
+        make(store, f"m{number}", b"weights %d" % number)
+
+    def others_work(_digest: str, _done: int, _total: int) -> None:
+        for model in store.models():
+            store.delete(model.name)
+
+    found = check(store, repair=True, watch=others_work)
+    assert (found.problems, found.aside, found.size) == ((), (), 0)
+
+
+def test_repair_leaves_a_blob_that_was_mended_meanwhile(store: Store) -> None:
+    (layer,) = make(store, "m", b"weights")
+    path = store.blobs.path(layer.digest)
+    path.write_bytes(b"weighty")
+    os.utime(path, (1000, 1000))
+
+    def others_work(digest: str, _done: int, _total: int) -> None:
+        if digest == layer.digest:
+            path.unlink()
+            path.write_bytes(b"weights")
+
+    assert check(store, repair=True, watch=others_work).aside == ()
+    assert check(store).problems == ()
 
 
 def test_progress_is_told_for_every_blob(store: Store) -> None:

@@ -104,6 +104,14 @@ def test_stray_files_are_no_models(manifests: Manifests) -> None:
     assert ([model.name for model in models], errors) == ([NAME], [])
 
 
+def test_layers_of_kinds_to_come_are_kept_and_needed(manifests: Manifests) -> None:
+    layer = {"mediaType": "application/vnd.ollama.image.tomorrow", "digest": A, "size": 1, "extra": {"x": 1}}
+    raw(manifests, NAME, json.dumps({"layers": [layer], "config": {"digest": ""}, "more": []}).encode())
+    (models, errors) = manifests.read_all()
+    assert errors == []
+    assert models[0].digests == {A}
+
+
 def test_damaged_and_misplaced_manifests_are_told_apart_from_good_ones(manifests: Manifests) -> None:
     raw(manifests, NAME, b"{}")
     raw(manifests, named("bad"), b"nonsense")

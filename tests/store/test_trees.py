@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,7 @@ def hub(folder: Path, revision: str, file: str, *, main: bool = True) -> None:
 def test_the_hubs_cache_is_read_at_the_revision_that_main_names(tmp_path: Path) -> None:
     hub(tmp_path, "old", "m-Q8_0.gguf")
     hub(tmp_path, "new", "sub/m-Q4_K_M.gguf")
+    os.utime(tmp_path / "models--org--repo-GGUF" / "snapshots" / "new", (1000, 1000))
     touch(tmp_path / "models--org--weights" / "snapshots" / "x" / "model.safetensors")
     assert names(tmp_path) == {"hf.co/org/repo-GGUF:Q4_K_M": ["m-Q4_K_M.gguf"]}
 

@@ -3,11 +3,12 @@
 import contextlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
+from lcrt.errors import InvalidRequest, StoreError
 from lcrt.store.digest import digest_of_file_name, hex_part, parse_digest
 from lcrt.store.failure import store_error
 from lcrt.store.intake import Stamp, hash_file
@@ -59,16 +60,16 @@ def check(store: Store, *, repair: bool = False, watch: Watch | None = None) -> 
     blobs = _blobs(store)
     bad: list[_Bad] = []
     for digest, path in blobs.items():
-        stamp = Stamp.of(path.stat())
-        if _digest(path, digest, stamp.size, watch) != digest:
+        stamp = _stamp(path)
+        if stamp is not None and not _is_good(path, digest, stamp.size, watch):
             bad.append(_Bad(path, stamp))
             problems.append(Problem(f"blob {digest} has other bytes than its name says", users.get(digest, ())))
-    problems += _references(models, blobs)
+    problems += [problem for model in models for problem in _references(model, blobs) if _is_still_there(store, model)]
     aside: tuple[Path, ...] = ()
     if repair:
         damaged = [entry.path for entry in unreadable if entry.path is not None]
         aside = tuple(_set_aside(store, [*bad, *_stamped(damaged)]))
-    size = sum(path.stat().st_size for path in blobs.values() if path.is_file())
+    size = sum(stamp.size for stamp in map(_stamp, blobs.values()) if stamp is not None)
     return Findings(len(models), len(blobs), size, tuple(problems), aside)
 
 
@@ -87,23 +88,42 @@ def _blobs(store: Store) -> dict[str, Path]:
     return {digest: path for digest, path in named if digest is not None and path.is_file()}
 
 
-def _digest(path: Path, digest: str, size: int, watch: Watch | None) -> str:
-    return hash_file(path, lambda n_read: watch(digest, n_read, size) if watch else None)
+def _stamp(path: Path) -> Stamp | None:
+    """Take a file's stamp; None when it has gone: others may work in the store meanwhile."""
+    try:
+        return Stamp.of(path.stat())
+    except FileNotFoundError:
+        return None
 
 
-def _references(models: Iterable[Manifest], blobs: dict[str, Path]) -> list[Problem]:
+def _is_good(path: Path, digest: str, size: int, watch: Watch | None) -> bool:
+    """Tell whether a blob is what its name says, or has gone."""
+    try:
+        return hash_file(path, lambda n_read: watch(digest, n_read, size) if watch else None) == digest
+    except InvalidRequest:
+        if _stamp(path) is None:
+            return True
+        raise
+
+
+def _references(model: Manifest, blobs: dict[str, Path]) -> Iterator[Problem]:
     """Find layers without their blob, or with one of another size."""
-    problems: list[Problem] = []
-    for model in models:
-        for layer in (*model.layers, *((model.config,) if model.config else ())):
-            path = blobs.get(parse_digest(layer.digest))
-            name = model.name.short
-            if path is None:
-                problems.append(Problem(f"{name} needs blob {layer.digest}, which is missing", (name,)))
-            elif path.stat().st_size != layer.size:
-                text = f"{name} says {layer.size} bytes for blob {layer.digest}, which has {path.stat().st_size}"
-                problems.append(Problem(text, (name,)))
-    return problems
+    name = model.name.short
+    for layer in (*model.layers, *((model.config,) if model.config else ())):
+        path = blobs.get(parse_digest(layer.digest))
+        stamp = _stamp(path) if path is not None else None
+        if stamp is None:
+            yield Problem(f"{name} needs blob {layer.digest}, which is missing", (name,))
+        elif stamp.size != layer.size:
+            yield Problem(f"{name} says {layer.size} bytes for blob {layer.digest}, which has {stamp.size}", (name,))
+
+
+def _is_still_there(store: Store, model: Manifest) -> bool:
+    """Tell whether a model is as it was when the check began."""
+    try:
+        return store.manifests.read(model.name).raw == model.raw
+    except StoreError:
+        return False
 
 
 def _stamped(paths: Iterable[Path]) -> list[_Bad]:
