@@ -37,6 +37,30 @@ static void eight_streams_have_no_more_rows_than_the_gate_knows(void) {
     rig_end(rig);
 }
 
+/* Prompts and guesses do not share a pass. */
+static void beside_a_prompt_nothing_is_guessed(void) {
+    lcrt_rig *rig = rig_always(4);
+    rig->fake.n_window = 2;
+    rig->params.n_chunk = 16;
+    rig_open(rig);
+    rig_submit(rig, 1, "hello", 200);
+    int32_t n_beside = 0;
+    for (bool worked = true; worked;) {
+        lcrt_engine_stats before, after;
+        lcrt_engine_stats_get(rig->engine, &before);
+        worked = rig_step(rig);
+        lcrt_engine_stats_get(rig->engine, &after);
+        if (after.n_drafted > 20 && rig->jobs[2].n_finish == 0 && n_beside == 0 && rig->engine->n_running == 1) {
+            rig_submit_long(rig, 2, 200, 4);
+        }
+        bool beside = after.n_prefill_rows > before.n_prefill_rows && rig->engine->n_streams > 0;
+        CHECK(!beside || after.n_drafted == before.n_drafted);
+        n_beside += beside;
+    }
+    CHECK(n_beside > 5 && rig->jobs[1].usage.n_accepted > 50);
+    rig_end(rig);
+}
+
 /* More tokens are known than a pass may have: no rows are left, and none are taken away. */
 static void a_long_forced_text_leaves_none(void) {
     static model_answer answer;
@@ -99,6 +123,7 @@ static void a_step_without_room_asks_the_smaller_model_once(void) {
 
 int main(void) {
     RUN(eight_streams_have_no_more_rows_than_the_gate_knows);
+    RUN(beside_a_prompt_nothing_is_guessed);
     RUN(a_long_forced_text_leaves_none);
     RUN(a_step_without_room_asks_the_smaller_model_once);
     return test_end();
