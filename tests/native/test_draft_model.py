@@ -13,7 +13,7 @@ from lcrt.native.values import ContextParams, EngineParams, ModelParams
 from tests.native import tiny
 from tests.native.conftest import SMOLLM2
 from tests.native.layers import first_layers
-from tests.native.test_drafts import COPY, PROMPT, REAL_TIE, Answer, ask, check_same
+from tests.native.test_drafts import COPY, PROMPT, REAL_TIE, Answer, ask, check_same, same_distribution
 
 ALWAYS = EngineParams(n_draft=-8)
 
@@ -104,6 +104,21 @@ def test_a_vocabulary_alone_cannot_guess(model: Model, tmp_path: Path) -> None:
     path = tiny.vocabulary(tmp_path / "v.gguf")
     with Model(path, ModelParams(vocab_only=True)) as draft, pytest.raises((UnsupportedModel, InvalidRequest)):
         open_engine(model, draft)
+
+
+def test_sampled_tokens_have_the_same_distribution(model: Model) -> None:
+    """The model as its own draft guesses its likeliest token: if that were taken undrawn it would come more often."""
+    found: list[list[int]] = []
+    for draft, first in ((model, 0), (None, 10_000)):
+        counts = [0] * model.info.n_vocab
+        with open_engine(model, draft) as engine:
+            for seed in range(first, first + 800):
+                for token in ask(engine, PROMPT, Sampling(seed=seed, temperature=0.5, top_k=6), 6).tokens:
+                    counts[token] += 1
+            stats = engine.stats()
+        assert draft is None or min(stats.n_accepted, stats.n_drafted - stats.n_accepted) > 300
+        found.append(counts)
+    assert same_distribution(*found)
 
 
 def test_the_same_seed_samples_the_same_answer(model: Model, other: Model) -> None:
