@@ -99,6 +99,17 @@ def test_parameters_out_of_range_are_refused(encoder: Model, params: EmbedderPar
         Embedder(encoder, params)
 
 
+def test_vectors_are_pooled_as_the_file_says(tmp_path: Path) -> None:
+    kinds = (tiny_bert.MEAN, tiny_bert.FIRST, tiny_bert.LAST)
+    rows = []
+    for kind in kinds:
+        with Model(tiny_bert.bert(tmp_path / f"{kind}.gguf", kind)) as loaded, Embedder(loaded) as embedder:
+            rows.append(embedder.run([5, 9, 7, 4], [2, 2]))
+    mean, first, last = rows
+    np.testing.assert_allclose(mean, (first + last) / 2, atol=2e-3)
+    assert np.abs(first - last).max(axis=1).min() > 0.1
+
+
 def test_a_reranker_gives_one_number_for_each_pair(tmp_path: Path) -> None:
     with Model(tiny_bert.bert(tmp_path / "rank.gguf", tiny_bert.RANK)) as model, Embedder(model) as embedder:
         assert (embedder.info.rank, embedder.info.n_out) == (True, 1)

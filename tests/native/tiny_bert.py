@@ -11,7 +11,7 @@ N_EMBD, N_FF, N_CTX, N_LAYER = 32, 64, 512, 2
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *("\u2581" + letter for letter in LETTERS), *LETTERS]
 CLS, SEP = 2, 3
-MEAN, LAST, RANK = 1, 3, 4
+MEAN, FIRST, LAST, RANK = 1, 2, 3, 4
 
 
 def metadata(pooling: int) -> dict[str, Plain]:

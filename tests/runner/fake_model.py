@@ -55,7 +55,7 @@ class LetterVocab:
 
 
 class LetterEngine:
-    """Each step gives every job its next letter of the alphabet."""
+    """Each step gives every job its next letter of the alphabet. A job takes a hundred bytes."""
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
@@ -64,6 +64,9 @@ class LetterEngine:
 
     def fileno(self) -> int:
         return self._reader
+
+    def grown(self) -> int:
+        return 100 * len(self._jobs)
 
     def submit(self, number: int, job: Job) -> bool:
         text = "".join(map(chr, job.tokens))
@@ -130,7 +133,8 @@ def load(request: LoadRequest, progress: Callable[[float], bool]) -> Loaded:
     n_ctx = request.options.num_ctx or 4096
     info = RunnerInfo(n_ctx, 8192, 26, 4, 1000, 0, 0.0, os.getpid())
     vocab = LetterVocab()
-    return Loaded(LetterEngine(), vocab, Pipeline(vocab, PlainTemplate(), n_ctx), info)
+    engine = LetterEngine()
+    return Loaded(engine, vocab, Pipeline(vocab, PlainTemplate(), n_ctx), info, grown=engine.grown)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,18 @@ def test_what_was_loaded_once_is_there(model: Model, files: list[str]) -> None:
     assert source.take([(files[1], 1.0)])[0][0] is first[1][0]
 
 
+def test_sizes_are_of_all_that_is_in_memory(model: Model, files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapters, "N_KEPT", 1)
+    source = Adapters(model, files[:1])
+    one = Path(files[0]).stat().st_size
+    assert (source.own_size, source.size()) == (one, 0)
+    used = source.take([(path, 1.0) for path in files[:4]])
+    assert (source.own_size, source.size()) == (one, 3 * one)
+    del used
+    gc.collect()
+    assert source.size() == one
+
+
 def test_the_longest_unused_goes_first(model: Model, files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapters, "N_KEPT", 2)
     source = Adapters(model)

@@ -66,6 +66,17 @@ async def test_logprobs_have_as_many_alternatives_as_asked(runner: RunnerClient)
     assert [[alternative.bytes for alternative in entry.top] for entry in entries] == [[b"A", b"B"]] * 2
 
 
+async def test_memory_that_requests_take_is_known_while_they_run(runner: RunnerClient) -> None:
+    assert runner.grown() == 0
+    async with runner.submit(ENDLESS) as batches:
+        assert await anext(batches)
+        assert runner.grown() == 100
+        assert await answer(runner, InferenceRequest(prompt="hi", options=Options(num_predict=3)))
+        assert runner.grown() == 100
+    assert await answer(runner, InferenceRequest(prompt="hi", options=Options(num_predict=3)))
+    assert runner.grown() == 0
+
+
 async def test_render_only_answers_with_the_prompt(runner: RunnerClient) -> None:
     messages = (Message("user", "one"), Message("user", "two"))
     assert await answer(runner, InferenceRequest(messages=messages, render_only=True)) == [Rendered("one\ntwo")]

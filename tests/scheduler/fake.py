@@ -32,12 +32,16 @@ class FakeRunner:
 
     def __init__(self) -> None:
         self.alive = True
+        self.n_grown = 0
 
     def cached(self) -> CachedTokens:
         return CachedTokens()
 
     def drafted(self) -> DraftedTokens:
         return DraftedTokens()
+
+    def grown(self) -> int:
+        return self.n_grown
 
     def submit(self, _request: InferenceRequest, /) -> Stream:
         stream = Stream(lambda: None)

@@ -114,6 +114,16 @@ async def test_ps_shows_a_loading_model_without_waiting(house: House) -> None:
     assert (row.state, row.info, row.expires_at) == ("loading", None, WALL + house.world.time + 300)
 
 
+async def test_ps_counts_what_requests_have_brought_into_memory(house: House) -> None:
+    await (await house.load("a")).done()
+    _, runner = house.world.running["a"]
+    for n_grown in (0, 500, 0):
+        runner.n_grown = n_grown
+        [row] = house.scheduler.loaded()
+        assert row.info is not None
+        assert row.info.size == 1000 + n_grown
+
+
 async def test_expire_unloads_an_idle_model_at_once(house: House) -> None:
     await (await house.load("a")).done()
     assert await house.scheduler.expire("a")

@@ -78,6 +78,11 @@ class RunnerInfo(msgspec.Struct, frozen=True):
     pid: int
     can_fill: bool = False
 
+    def grown(self, size: int) -> "RunnerInfo":
+        """The same with so many bytes more, as much of them on devices as of the rest, which is about right."""
+        on_device = self.size_device * size // self.size if self.size else 0
+        return msgspec.structs.replace(self, size=self.size + size, size_device=self.size_device + on_device)
+
 
 class CachedTokens(msgspec.Struct, frozen=True):
     """Prompt tokens that a runner found instead of computing them, by where they were."""

@@ -21,7 +21,7 @@ class Adapters:
     """The adapters of one loaded model. Any thread.
 
     What was used last is kept, at most ``N_KEPT`` of ``SIZE_KEPT`` bytes in all. What is not kept any more is freed
-    when the last request that has it has ended.
+    when the last request that has it has ended and the engine has computed something with another set.
     """
 
     def __init__(self, model: Model, own: Iterable[str] = ()) -> None:
@@ -36,6 +36,16 @@ class Adapters:
         """The model's own, which stay."""
         return tuple((adapter, 1.0) for adapter in self._own.values())
 
+    @property
+    def own_size(self) -> int:
+        """Bytes of the model's own."""
+        return sum(adapter.size for adapter in self._own.values())
+
+    def size(self) -> int:
+        """Bytes of the others that are in memory now: kept, or some request's."""
+        with self._lock:
+            return sum(adapter.size for adapter in self._alive)
+
     def take(self, wanted: Sequence[tuple[str, float]]) -> Pairs:
         """The adapters of these files. ``InvalidRequest`` when one does not fit the model."""
         with self._lock:
@@ -48,11 +58,11 @@ class Adapters:
             self._kept[path] = adapter
         if path in self._kept:
             self._kept.move_to_end(path)
-        while len(self._kept) > N_KEPT or (len(self._kept) > 1 and self._size() > SIZE_KEPT):
+        while len(self._kept) > N_KEPT or (len(self._kept) > 1 and self._kept_size() > SIZE_KEPT):
             self._kept.popitem(last=False)
         return adapter
 
-    def _size(self) -> int:
+    def _kept_size(self) -> int:
         return sum(adapter.size for adapter in self._kept.values())
 
     def _load(self, path: str) -> Adapter:

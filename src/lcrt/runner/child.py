@@ -26,13 +26,17 @@ PR_SET_PDEATHSIG = 1
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """What a loader gives: all that the loop needs of a model."""
+    """What a loader gives: all that the loop needs of a model.
+
+    ``grown`` tells how many bytes there are now beside those of ``info``.
+    """
 
     engine: Engine
     vocab: Vocab
     pipeline: Pipeline
     info: RunnerInfo
     answerer: Answerer | None = None
+    grown: Callable[[], int] = lambda: 0
 
 
 Loader = Callable[[LoadRequest, Callable[[float], bool]], Loaded]
@@ -103,7 +107,8 @@ def serve(sock: socket.socket, load: Loader) -> int:
     except OSError:
         return 0
     sock.settimeout(0)
-    loop = RunnerLoop(sock, loaded.engine, loaded.pipeline, Logprobs(loaded.vocab), loaded.answerer)
+    logprobs = Logprobs(loaded.vocab)
+    loop = RunnerLoop(sock, loaded.engine, loaded.pipeline, logprobs, loaded.answerer, loaded.grown)
     signal.signal(signal.SIGTERM, lambda *_: loop.end())
     loop.run()
     return 0

@@ -24,6 +24,7 @@ from lcrt.runner.frames import (
     FrameReader,
     FrameWriter,
     FromRunner,
+    Grown,
     Load,
     LoadFailed,
     Progress,
@@ -58,6 +59,7 @@ class RunnerClient(asyncio.Protocol):
         self._questions: dict[int, asyncio.Future[Reply]] = {}
         self._cached = CachedTokens()
         self._drafted = DraftedTokens()
+        self._grown = 0
         self._next_id = 1
         self._ready: asyncio.Future[RunnerInfo] = asyncio.get_running_loop().create_future()
         self._on_progress: Callable[[float], None] | None = None
@@ -130,6 +132,10 @@ class RunnerClient(asyncio.Protocol):
     def drafted(self) -> DraftedTokens:
         """What the runner guessed of the answers that have ended."""
         return self._drafted
+
+    def grown(self) -> int:
+        """Bytes that the runner has beside those that it loaded."""
+        return self._grown
 
     async def stop(self, grace: float) -> None:
         """Ask the process to end; after ``grace`` seconds, or at once while it loads, make it."""
@@ -206,10 +212,9 @@ class RunnerClient(asyncio.Protocol):
         if isinstance(frame, Events):
             self._dispatch(frame)
         elif isinstance(frame, Answers):
-            for number, reply in frame.items:
-                question = self._questions.pop(number, None)
-                if question is not None and not question.done():
-                    question.set_result(reply)
+            self._answer(frame)
+        elif isinstance(frame, Grown):
+            self._grown = frame.size
         elif isinstance(frame, Progress):
             if self._on_progress is not None:
                 self._on_progress(frame.fraction)
@@ -219,6 +224,12 @@ class RunnerClient(asyncio.Protocol):
             self._ready.set_result(frame.info)
         elif isinstance(frame, LoadFailed):
             self._ready.set_exception(error_of(frame.error))
+
+    def _answer(self, answers: Answers) -> None:
+        for number, reply in answers.items:
+            question = self._questions.pop(number, None)
+            if question is not None and not question.done():
+                question.set_result(reply)
 
     def _dispatch(self, events: Events) -> None:
         streams = self._streams

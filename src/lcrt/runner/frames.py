@@ -73,8 +73,14 @@ class Answers(msgspec.Struct, frozen=True, tag=5, array_like=True):
     items: list[tuple[int, Reply]]
 
 
+class Grown(msgspec.Struct, frozen=True, tag=6, array_like=True):
+    """Bytes in memory beside those of ``Ready`` from now on: adapters that requests named."""
+
+    size: int
+
+
 ToRunner = Load | Submit | Cancel | Shutdown | Ask
-FromRunner = Progress | Ready | LoadFailed | Events | Answers
+FromRunner = Progress | Ready | LoadFailed | Events | Answers | Grown
 
 to_runner: msgspec.msgpack.Decoder[ToRunner] = msgspec.msgpack.Decoder(ToRunner)
 from_runner: msgspec.msgpack.Decoder[FromRunner] = msgspec.msgpack.Decoder(FromRunner)

@@ -9,7 +9,7 @@ import logging
 import selectors
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -24,6 +24,7 @@ from lcrt.runner.frames import (
     Events,
     FrameReader,
     FrameWriter,
+    Grown,
     Shutdown,
     Submit,
     ToRunner,
@@ -67,12 +68,15 @@ class RunnerLoop:
         pipeline: Pipeline,
         logprobs: Logprobs,
         answerer: Answerer | None = None,
+        grown: Callable[[], int] = lambda: 0,
     ) -> None:
         self._sock = sock
         self._engine = engine
         self._pipeline = pipeline
         self._logprobs = logprobs
         self._answerer = answerer
+        self._grown = grown
+        self._grown_told = 0
         self._workers: Workers[Submit, Prepared] = Workers(self._prepare, N_WORKERS)
         self._running: dict[int, Running] = {}
         self._held: deque[int] = deque()
@@ -95,6 +99,7 @@ class RunnerLoop:
         while self._open:
             for key, _ in self._selector.select():
                 key.data()
+            self._tell_size()
             self._send_events()
         self._selector.close()
         self._engine.close()
@@ -188,6 +193,7 @@ class RunnerLoop:
 
     def _on_answers(self) -> None:
         if self._answerer is not None and (answers := self._answerer.take()):
+            self._tell_size()
             self._writer.append(self._out, Answers(list(answers)))
             if not self._blocked:
                 self._flush()
@@ -217,6 +223,15 @@ class RunnerLoop:
     def _end(self, number: int, event: Event) -> None:
         del self._running[number]
         self._items.append((number, event))
+
+    def _tell_size(self) -> None:
+        """Before the events of those who made it what it is, so that nobody sees their end without it."""
+        size = self._grown()
+        if size != self._grown_told:
+            self._grown_told = size
+            self._writer.append(self._out, Grown(size))
+            if not self._blocked:
+                self._flush()
 
     def _send_events(self) -> None:
         if self._items:

@@ -101,11 +101,11 @@ def load_model(request: LoadRequest, progress: Callable[[float], bool]) -> Loade
         load=time.monotonic() - started,
         pid=os.getpid(),
         can_fill=model.vocab.fill is not None,
-    )
+    ).grown(adapters.own_size)
     template = ModelTemplate(_jinja_template(model))
     pipeline = Pipeline(model.vocab, template, context.n_ctx, Grammars(model), adapters)
     answerer = answerer_for(model, request, pipeline, adapters)
-    return Loaded(NativeEngine(engine), model.vocab, pipeline, info, answerer)
+    return Loaded(NativeEngine(engine), model.vocab, pipeline, info, answerer, adapters.size)
 
 
 def _start(model: Model, request: LoadRequest, adapters: Adapters) -> tuple[ContextParams, Engine]:

@@ -89,5 +89,5 @@ def load_embedder(model: Model, request: LoadRequest, started: float, adapters: 
         size_device=0 if batcher.info.host else model.info.size + batcher.size,
         load=time.monotonic() - started,
         pid=os.getpid(),
-    )
-    return Loaded(NoEngine(), model.vocab, pipeline, info, answerer)
+    ).grown(adapters.own_size)
+    return Loaded(NoEngine(), model.vocab, pipeline, info, answerer, adapters.size)

@@ -26,6 +26,9 @@ class Runner(Protocol):
     def drafted(self) -> DraftedTokens:
         """What it guessed of its answers so far."""
 
+    def grown(self) -> int:
+        """Bytes that it has beside those that it loaded."""
+
     async def ask(self, question: Question) -> Reply:
         """Ask for something else than a generation."""
 
@@ -62,9 +65,10 @@ class Resident:
         elif self.session is not None:
             expires_at = wall + self.session
         row = LoadedModel(self.spec, self.info, expires_at, self.users, self.state)
-        if self.runner is None:
+        if self.runner is None or self.info is None:
             return row
-        return msgspec.structs.replace(row, cached=self.runner.cached(), drafted=self.runner.drafted())
+        info = self.info.grown(self.runner.grown())
+        return msgspec.structs.replace(row, info=info, cached=self.runner.cached(), drafted=self.runner.drafted())
 
 
 class Waiter:
