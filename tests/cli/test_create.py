@@ -94,6 +94,8 @@ def test_deprecated_parameters_are_warned_of(lcrt: Lcrt, fake: FakeDaemon, folde
         (("a b",), "FROM x", "invalid model name: a b"),
         (("me", "-f", "nosuch"), "FROM x", "specified Modelfile wasn't found"),
         (("me",), "SYSTEM x", "no FROM line"),
+        (("me",), "FROM ./none.gguf", "there is no file ./none.gguf, and no model has such a name\ncheck what FROM"),
+        (("me", "--from", "/none.gguf"), "", "there is no file /none.gguf"),
         (("me",), "FROM x\nNOSUCH y", '(line 2): command must be one of "from"'),
         (("me",), "FROM x\nPARAMETER num_ctx abc", "invalid int value [abc]"),
         (("me",), "FROM x\nPARAMETER nosuch 1", "unknown parameter 'nosuch'"),

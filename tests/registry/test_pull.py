@@ -1,5 +1,8 @@
+import hashlib
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -31,6 +34,31 @@ def test_a_model_comes_byte_for_byte_with_the_steps_told(registry: Registry, sto
     assert found is not None
     assert found.raw == raw
     assert {digest: store.blobs.read(digest) for digest in found.digests} == registry.blobs
+
+
+def test_the_digest_is_made_of_the_bytes_as_they_come_and_never_again(
+    registry: Registry, pull: Pull, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = content(3_000_000)
+    registry.add("library/m", {registry.put(data): MODEL})
+    lengths: list[int] = []
+    monkeypatch.setattr(hashlib, "sha256", partial(_Counted, hashlib.sha256, lengths))
+    assert pull(part_size=256_000)[-1].status == "success"
+    assert len(data) <= sum(lengths) < 1.1 * len(data)
+
+
+class _Counted:
+    """A hash that notes how much it is made of."""
+
+    def __init__(self, kind: Callable[[bytes], Any], lengths: list[int], data: bytes = b"") -> None:
+        self._hash = kind(b"")
+        self._lengths = lengths
+        self.update(data)
+        self.digest, self.hexdigest = self._hash.digest, self._hash.hexdigest
+
+    def update(self, data: bytes | memoryview) -> None:
+        self._lengths.append(len(data))
+        self._hash.update(data)
 
 
 def test_what_is_there_is_not_fetched_again(registry: Registry, pull: Pull) -> None:

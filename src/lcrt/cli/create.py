@@ -47,6 +47,7 @@ def run(given: argparse.Namespace) -> None:
     wanted = plan(commands, directory, given.model, given.quantize)
     for warning in wanted.warnings:
         sys.stderr.write(f"warning: {warning}\n")
+    _check_base(wanted.request.from_)
     _check_types(given.quantize, given.draft_quantize)
     if given.draft_quantize and not wanted.drafts:
         raise InvalidRequest("--draft-quantize requires a DRAFT model")
@@ -63,6 +64,18 @@ def run(given: argparse.Namespace) -> None:
         with api.create(_wire(request)) as statuses:
             for status in statuses:
                 shown.update(status.status, status.completed, status.total)
+
+
+def _check_base(text: str) -> None:
+    """Refuse what FROM names when it is no file here and can be no model either."""
+    if not text:
+        return
+    try:
+        ModelRef.parse(text)
+    except ValueError as error:
+        raise InvalidRequest(
+            f"there is no file {text}, and no model has such a name", "check what FROM says"
+        ) from error
 
 
 def _check_types(*wanted: str) -> None:
