@@ -1,6 +1,7 @@
 """Vectors from the daemon with the real all-MiniLM, beside chats with another model and with the same one."""
 
 import base64
+import json
 from array import array
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import pytest
 from ci.minilm import GGUF
 from ci.models import FOLDER
 from tests.e2e.conftest import Daemon, lcrt
+from tests.golden.test_golden import recordings
 
 SENTENCE = "The sky is blue because of Rayleigh scattering"
 WORDS = [
@@ -133,6 +135,30 @@ def test_all_endpoints_agree_about_a_vector(client: httpx.Client) -> None:
     np.testing.assert_array_equal(np.array(native, np.float32), np.array(old, np.float32))
     [short] = embed(client, SENTENCE, dimensions=64)
     np.testing.assert_allclose(short, np.array(native[:64]) / np.linalg.norm(native[:64]), rtol=1e-5)
+
+
+def recorded_vectors(path: str, answer: dict[str, list[object]]) -> list[object]:
+    """The vectors of an answer of one endpoint."""
+    if path == "/v1/embeddings":
+        return [row["embedding"] for row in answer["data"] if isinstance(row, dict)]
+    return answer["embeddings"] if path == "/api/embed" else [answer["embedding"]]
+
+
+def test_vectors_are_those_that_ollama_made_of_the_same_texts(client: httpx.Client) -> None:
+    n_compared = 0
+    for file in sorted((recordings() / "samples").glob("*embed*ok-*.json")):
+        sample = json.loads(file.read_text())
+        request, wanted = sample["request"], sample["response"]
+        if wanted["status"] != 200:
+            continue
+        reply = client.post(request["path"], json=request["body"])
+        got, made = (
+            np.array(recorded_vectors(request["path"], answer)) for answer in (reply.json(), json.loads(wanted["body"]))
+        )
+        lengths = np.linalg.norm(got, axis=1) * np.linalg.norm(made, axis=1)
+        assert ((got * made).sum(axis=1) / lengths).min() > 0.9999, file.stem
+        n_compared += len(got)
+    assert n_compared > 5
 
 
 def test_documents_are_ranked_by_vectors_only_when_asked(client: httpx.Client) -> None:
