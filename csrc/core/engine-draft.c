@@ -247,7 +247,7 @@ static void prepare_mask(lcrt_engine *engine, lcrt_sequence *sequence) {
         return;
     }
     int64_t begin_ns = lcrt_engine_now(engine);
-    lcrt_guided_prepare(&sequence->guided, false);
+    lcrt_guided_prepare(&sequence->guided);
     int64_t ns = lcrt_engine_now(engine) - begin_ns;
     add(&engine->counters.n_masks, 1);
     add(&engine->counters.mask_ns, ns);

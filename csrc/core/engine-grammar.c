@@ -16,6 +16,14 @@ void lcrt_engine_level_streams(lcrt_engine *engine) {
     }
 }
 
+/* Where every stream gets one row of a pass, forced tokens wait for their turn anyway, and looking for them between
+ * passes, one stream after the other, would only hold all of them up. Guesses are drawn from what was computed: there
+ * what is forced must be known at once. */
+void lcrt_engine_lag(const lcrt_engine *engine, lcrt_sequence *sequence) {
+    bool several = engine->n_streams > 1 || engine->n_draws > 1;
+    sequence->guided.lags = engine->backend.info.consecutive && several && sequence->draft.n == 0;
+}
+
 static bool wants_mask(const lcrt_engine *engine, const lcrt_sequence *sequence) {
     const lcrt_guided *guided = &sequence->guided;
     if (!lcrt_guided_is_on(guided) || guided->ready || sequence->n_rows == 0) {
@@ -29,7 +37,7 @@ static void prepare_one(void *data, int32_t i) {
     const lcrt_engine *engine = data;
     lcrt_sequence *sequence = engine->masking[i];
     int64_t begin_ns = lcrt_engine_now(engine);
-    lcrt_guided_prepare(&sequence->guided, !sequence->started);
+    lcrt_guided_prepare(&sequence->guided);
     lcrt_guided_look_ahead(&sequence->guided, sequence->draft.tokens, sequence->draft.n);
     sequence->guided.prepare_ns = lcrt_engine_now(engine) - begin_ns;
 }

@@ -159,6 +159,8 @@ void lcrt_engine_masks_end(lcrt_engine *engine);
 /* Where a pass wants as many rows of each sequence, streams that know more than one token
  * get no more than the others. */
 void lcrt_engine_level_streams(lcrt_engine *engine);
+/* Decides when a sequence looks whether what follows its next token is forced. */
+void lcrt_engine_lag(const lcrt_engine *engine, lcrt_sequence *sequence);
 
 /* engine-draft.c: rows for tokens that are only guessed. */
 lcrt_status lcrt_engine_drafts_open(lcrt_engine *engine);

@@ -201,6 +201,7 @@ static void advance(lcrt_engine *engine) {
     bool can_shift = engine->backend.info.can_shift && engine->backend.info.can_trim;
     for (int32_t i = 0; i < engine->n_draws; i++) {
         lcrt_sequence *sequence = engine->draws[i].sequence;
+        lcrt_engine_lag(engine, sequence);
         lcrt_sequence_advance(sequence, &engine->backend, can_shift, now_ns);
         int32_t n_forced = sequence->n_known - (sequence->sampled >= 0);
         add(&engine->counters.n_forced, n_forced > 0 ? n_forced : 0);

@@ -9,6 +9,7 @@ lcrt_status lcrt_guided_init(lcrt_guided *guided, const lcrt_grammar *grammar, i
         return LCRT_OK;
     }
     guided->forces = forces;
+    guided->unseen = true;
     guided->n_words = (n_vocab + 31) / 32;
     guided->masks = malloc((size_t)guided->n_words * sizeof(*guided->masks));
     return guided->masks != NULL ? LCRT_OK : LCRT_ERR_NO_MEMORY;
@@ -41,12 +42,12 @@ bool lcrt_guided_is_on(const lcrt_guided *guided) {
     return guided->grammar.vtable != NULL;
 }
 
-void lcrt_guided_prepare(lcrt_guided *guided, bool starts) {
+void lcrt_guided_prepare(lcrt_guided *guided) {
     const lcrt_grammar *grammar = &guided->grammar;
     guided->status = LCRT_OK;
     guided->n_forced = 0;
     guided->n_ahead = guided->n_came = 0;
-    if (starts) {
+    if (guided->unseen) {
         lcrt_guided_force(guided);
     }
     if (guided->n_forced == 0) {
@@ -90,6 +91,11 @@ lcrt_status lcrt_guided_accept(lcrt_guided *guided, int32_t token, bool *stopped
 void lcrt_guided_force(lcrt_guided *guided) {
     const lcrt_grammar *grammar = &guided->grammar;
     guided->n_forced = guided->forces ? grammar->vtable->forced(grammar->self, guided->forced, LCRT_FORCED_MAX) : 0;
+    guided->unseen = false;
+}
+
+void lcrt_guided_force_later(lcrt_guided *guided) {
+    guided->unseen = true;
 }
 
 const uint32_t *lcrt_guided_mask(const lcrt_guided *guided) {

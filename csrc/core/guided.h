@@ -22,6 +22,8 @@ typedef struct lcrt_guided {
     uint32_t *masks;      /* of the next token, then of what follows each of n_room guesses */
     int32_t n_words, n_room;
     bool forces; /* takes forced tokens without sampling them */
+    bool lags;   /* looks for them while the model computes, rather than as soon as a token has come */
+    bool unseen; /* nobody has looked yet whether the next token is forced */
     bool ready;  /* prepared for the next token: status, and forced or mask, are of now */
     lcrt_status status;
     int32_t n_forced;
@@ -40,8 +42,8 @@ void lcrt_guided_free(lcrt_guided *guided);
 /* Whether there is a grammar. */
 bool lcrt_guided_is_on(const lcrt_guided *guided);
 
-/* Finds what may come next: with starts, first whether it is forced; else the mask. */
-void lcrt_guided_prepare(lcrt_guided *guided, bool starts);
+/* Finds what may come next: where nobody has looked yet, whether it is forced; else the mask. */
+void lcrt_guided_prepare(lcrt_guided *guided);
 
 /* After prepare: the masks behind guesses, as far as there is room. The grammar must take these. */
 void lcrt_guided_look_ahead(lcrt_guided *guided, const int32_t *guesses, int32_t n);
@@ -51,6 +53,8 @@ lcrt_status lcrt_guided_accept(lcrt_guided *guided, int32_t token, bool *stopped
 
 /* Writes the tokens that must come next into forced. */
 void lcrt_guided_force(lcrt_guided *guided);
+/* The next preparation does it. */
+void lcrt_guided_force_later(lcrt_guided *guided);
 
 /* The mask to sample under; NULL: everything may come. */
 const uint32_t *lcrt_guided_mask(const lcrt_guided *guided);

@@ -115,7 +115,7 @@ void lcrt_sequence_free(lcrt_sequence *sequence) {
 void lcrt_sequence_sample(lcrt_sequence *sequence, const float *logits, int32_t n_vocab) {
     int32_t token = -1;
     if (lcrt_guided_is_on(&sequence->guided) && !sequence->guided.ready) {
-        lcrt_guided_prepare(&sequence->guided, false);
+        lcrt_guided_prepare(&sequence->guided);
     }
     if (sequence->guided.status == LCRT_OK && sequence->guided.n_forced == 0) {
         token = lcrt_sampler_sample(sequence->sampler, logits, lcrt_guided_mask(&sequence->guided));
@@ -213,7 +213,7 @@ static lcrt_status take_forced(lcrt_sequence *sequence, const lcrt_backend *back
     return status;
 }
 
-/* Takes the sampled token and what it forces. */
+/* Takes the sampled token and what it forces, unless that is found beside the next pass. */
 static lcrt_status take_sampled(lcrt_sequence *sequence, const lcrt_backend *backend, lcrt_finish *finish) {
     lcrt_guided *guided = &sequence->guided;
     bool ends = !sequence->ignore_eog || lcrt_guided_is_on(guided);
@@ -223,11 +223,15 @@ static lcrt_status take_sampled(lcrt_sequence *sequence, const lcrt_backend *bac
         return LCRT_OK;
     }
     lcrt_status status = take(sequence, backend, sequence->sampled, finish);
-    if (status == LCRT_OK && *finish == LCRT_FINISH_NONE && lcrt_guided_is_on(guided)) {
-        lcrt_guided_force(guided);
-        status = take_forced(sequence, backend, finish);
+    if (status != LCRT_OK || *finish != LCRT_FINISH_NONE || !lcrt_guided_is_on(guided)) {
+        return status;
     }
-    return status;
+    if (guided->lags && sequence->n_tokens < sequence->n_ctx) {
+        lcrt_guided_force_later(guided);
+        return LCRT_OK;
+    }
+    lcrt_guided_force(guided);
+    return take_forced(sequence, backend, finish);
 }
 
 /* What the step has brought: a token, forced ones, or a reason why there is none. */

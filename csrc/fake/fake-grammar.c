@@ -80,6 +80,9 @@ static lcrt_status fake_rewind(void *self, int32_t n_tokens) {
 static int32_t fake_forced(void *self, int32_t *tokens, int32_t max) {
     const fake_grammar *fake = self;
     int32_t n = 0;
+    if (fake->params.on_forced != NULL) {
+        fake->params.on_forced(fake->params.on_mask_data);
+    }
     for (int32_t place = fake->n_accepted; !fake->ended && n < max && place < fake->params.n_places; place++) {
         uint64_t allowed = allowed_at(fake, place);
         if (fake->params.free || allowed == 0 || (allowed & (allowed - 1)) != 0 || (allowed & END) != 0) {

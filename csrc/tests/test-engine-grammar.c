@@ -2,6 +2,7 @@
  * it. */
 #include "rig.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <time.h>
 
@@ -262,6 +263,50 @@ static void the_mask_is_computed_while_the_model_computes(void) {
     rig_end(rig);
 }
 
+/* The same with what is forced, where streams get one row each: here it is the engine's own thread that steps. */
+static pthread_t stepper;
+static atomic_int n_looks, n_between;
+
+static void on_forced(void *data) {
+    (void)data;
+    atomic_fetch_add(&n_between, pthread_equal(pthread_self(), stepper) != 0);
+    atomic_fetch_add(&n_looks, 1);
+}
+
+static void on_decode_look(void *data, const lcrt_row *rows, int32_t n_rows) {
+    (void)data;
+    (void)rows;
+    int n = atomic_fetch_add(&n_passes, n_rows) + n_rows;
+    while (atomic_load(&n_looks) < n) {
+        sched_yield();
+    }
+}
+
+static void what_is_forced_is_found_while_the_model_computes(void) {
+    uint64_t places[16];
+    lcrt_fake_grammar_params params = grammar_of("........", places);
+    params.on_forced = on_forced;
+    atomic_store(&n_looks, 0);
+    atomic_store(&n_between, 0);
+    atomic_store(&n_passes, 0);
+    stepper = pthread_self();
+    lcrt_rig *rig = rig_new();
+    rig->fake.consecutive = true;
+    rig->fake.unified = false;
+    rig->fake.on_decode = on_decode_look;
+    rig_open(rig);
+    for (uint64_t id = 1; id <= 2; id++) {
+        lcrt_job job = job_under(id, &params);
+        REQUIRE(rig_submit_job(rig, &job, "a") == LCRT_OK);
+    }
+    rig_run(rig);
+    CHECK_INT(atomic_load(&n_looks), 16);
+    CHECK_INT(atomic_load(&n_between), 0);
+    rig_check(rig, 1, "bcdefghi", LCRT_FINISH_STOP);
+    rig_check(rig, 2, "bcdefghi", LCRT_FINISH_STOP);
+    rig_end(rig);
+}
+
 /* Each mask waits for one of another row, but not for ever: were they computed one after the
  * other, none would meet one. */
 static atomic_int n_now, n_most;
@@ -329,6 +374,7 @@ int main(void) {
     RUN(grammars_of_jobs_that_never_ran_are_freed);
     RUN(streams_with_forced_letters_do_not_take_turns);
     RUN(the_mask_is_computed_while_the_model_computes);
+    RUN(what_is_forced_is_found_while_the_model_computes);
     RUN(masks_of_several_rows_are_computed_at_the_same_time);
     RUN(a_preempted_job_goes_on_where_its_grammar_was);
     return test_end();

@@ -132,13 +132,14 @@ typedef struct lcrt_fake_grammar_stats {
 
 /* Which of the first 64 tokens may stand at each place of an answer. */
 typedef struct lcrt_fake_grammar_params {
-    const uint64_t *places;      /* bit t: token t may stand here; copied */
-    int32_t n_places;            /* behind the last one nothing but the end may come */
-    int32_t n_least;             /* the end may come after as many tokens */
-    bool free;                   /* forces nothing, also where there is no choice */
-    int32_t fail_at;             /* the mask that cannot be computed, counted from 1; 0: none */
-    void (*on_mask)(void *data); /* called by every mask, in its thread */
-    void *on_mask_data;
+    const uint64_t *places;         /* bit t: token t may stand here; copied */
+    int32_t n_places;               /* behind the last one nothing but the end may come */
+    int32_t n_least;                /* the end may come after as many tokens */
+    bool free;                      /* forces nothing, also where there is no choice */
+    int32_t fail_at;                /* the mask that cannot be computed, counted from 1; 0: none */
+    void (*on_mask)(void *data);    /* called by every mask, in its thread */
+    void (*on_forced)(void *data);  /* the same by whoever asks what is forced */
+    void *on_mask_data;             /* of both */
     lcrt_fake_grammar_stats *stats; /* outlives the grammar; NULL: not counted */
 } lcrt_fake_grammar_params;
 
