@@ -88,6 +88,20 @@ def test_openai_clients_name_adapters_too(client: httpx.Client) -> None:
     )
 
 
+def test_adapters_in_memory_count_in_ps(daemon: Daemon, client: httpx.Client, tmp_path: Path) -> None:
+    def sizes() -> dict[str, int]:
+        return {row["name"]: row["size"] for row in client.get("/api/ps").json()["models"]}
+
+    file = lora.write_lora(tmp_path / "heavy.gguf", lora.smol_shapes(), seed=9, rank=16)
+    add_adapter(daemon, tmp_path, "heavy", file)
+    said(ask(client, None, "heavy"))  # whose runner is another one than that of the model without it
+    own = sizes()["heavy:latest"]
+    said(ask(client, None))
+    plain = sizes()["smollm2:latest"]
+    said(ask(client, "heavy"))
+    assert (own, sizes()["smollm2:latest"]) == (plain + file.stat().st_size,) * 2
+
+
 def test_what_cannot_be_applied_is_a_400(daemon: Daemon, client: httpx.Client, tmp_path: Path) -> None:
     wide = lora.write_lora(tmp_path / "wide.gguf", {"blk.0.attn_q": (64, 64)}, seed=1)
     add_adapter(daemon, tmp_path, "wide", wide)
