@@ -1,9 +1,11 @@
 from pathlib import Path
 
 from lcrt.store.digest import digest_of
+from lcrt.store.layers import ADAPTER
+from lcrt.store.prune import Ages
 from lcrt.store.states import States, folder_name
 from lcrt.store.store import Store
-from tests.store.models import make, named
+from tests.store.models import make, manifest_path, named, put
 
 
 def blob(data: bytes) -> str:
@@ -58,3 +60,30 @@ def test_deleting_a_model_deletes_its_states(tmp_path: Path) -> None:
     assert folder.exists()
     store.delete(named("two"))
     assert not folder.exists()
+
+
+def test_a_model_with_an_adapter_takes_what_was_computed_with_it_along(tmp_path: Path) -> None:
+    store = Store(tmp_path / "models", States(tmp_path / "cache"))
+    (base,) = make(store, "base", b"weights")
+    adapter = put(store, b"adapter", ADAPTER)
+    for name in ("one", "two"):
+        store.publish(named(name), b"{}", (base, adapter))
+    plain = folder_of(tmp_path / "cache", blob(b"weights"))
+    adapted = folder_of(tmp_path / "cache", blob(b"weights"), blob(b"adapter"))
+    store.delete(named("one"))
+    assert adapted.exists()
+    store.publish(named("two"), b"{}", (base,))
+    assert not adapted.exists()
+    store.delete(named("base"))
+    assert plain.exists(), "the other model has the same weights"
+
+
+def test_blobs_that_are_collected_take_their_states_along(tmp_path: Path) -> None:
+    store = Store(tmp_path / "models", States(tmp_path / "cache"))
+    make(store, "m", b"weights")
+    folder, stays = (folder_of(tmp_path / "cache", blob(data)) for data in (b"weights", b"others"))
+    manifest_path(store, "m").unlink()
+    store.close()
+    store.collect(Ages(blob=-1))
+    assert not folder.exists()
+    assert stays.exists()

@@ -7,15 +7,18 @@ from lcrt.client.api import Api
 from lcrt.config.settings import load_settings
 from lcrt.errors import LcrtError, StoreError
 from lcrt.store.blobs import Blobs
+from lcrt.store.states import States
 from lcrt.store.store import Store
 
 
 def local_store(*, must_exist: bool = True) -> Store:
     """Open the store that the settings name; StoreError when there is none."""
-    folder = load_settings(os.environ).models
-    if must_exist and not folder.is_dir():
-        raise StoreError(f"there is no model store at {folder}", "LCRT_MODELS or OLLAMA_MODELS name another folder")
-    return Store(folder)
+    settings = load_settings(os.environ)
+    if must_exist and not settings.models.is_dir():
+        raise StoreError(
+            f"there is no model store at {settings.models}", "LCRT_MODELS or OLLAMA_MODELS name another folder"
+        )
+    return Store(settings.models, States(settings.cache_dir))
 
 
 def shared_store(api: Api) -> Store | None:

@@ -29,11 +29,12 @@ class Ages(msgspec.Struct, frozen=True):
 
 
 class Collected(msgspec.Struct, frozen=True):
-    """What went: how many files and bytes, or why nothing may go."""
+    """What went: how many files and bytes, and which whole blobs; or why nothing may go."""
 
     n_files: int = 0
     size: int = 0
     refusal: str = ""
+    digests: tuple[str, ...] = ()
 
 
 def collect(manifests: Manifests, blobs: Blobs, held: frozenset[str], ages: Ages, now: float) -> Collected:
@@ -48,14 +49,17 @@ def collect(manifests: Manifests, blobs: Blobs, held: frozenset[str], ages: Ages
         return Collected(refusal=str(errors[0]))
     needed = frozenset().union(*(model.digests for model in models))
     sizes = [0 for path in manifests.leftovers() if _remove(path)]
+    digests: list[str] = []
     files = _files(blobs.directory)
     times = _last_writes(files)
     for path in files:
         if _may_go(path, needed, held) and now - times[digest_of_part(path.name) or path.name] > _age(path, ages):
-            size = path.lstat().st_size
-            sizes += [size] if _remove(path) else []
+            size, digest = path.lstat().st_size, digest_of_file_name(path.name)
+            if _remove(path):
+                sizes.append(size)
+                digests += [digest] if digest else []
     manifests.remove_empty_directories()
-    return Collected(len(sizes), sum(sizes))
+    return Collected(len(sizes), sum(sizes), digests=tuple(digests))
 
 
 def digest_of_part(name: str) -> str | None:

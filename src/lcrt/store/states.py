@@ -58,6 +58,12 @@ class States:
         for folder in folders:
             shutil.rmtree(folder, onerror=_warn)
 
+    def forget_folder(self, name: str) -> None:
+        """Delete one folder, named by ``folder_name``."""
+        folder = self._directory / name
+        if folder.is_dir():
+            shutil.rmtree(folder, onerror=_warn)
+
 
 def _warn(_: object, path: str, error: object) -> None:
     _LOG.warning("cannot delete `%s`: %s", path, error)

@@ -22,7 +22,7 @@ from lcrt.store.digest import hex_part, parse_digest
 from lcrt.store.failure import store_error
 from lcrt.store.holds import Hold, Holds
 from lcrt.store.intake import THERE, Report, Taken, intake
-from lcrt.store.layers import Layer
+from lcrt.store.layers import ADAPTER, MODEL, Layer
 from lcrt.store.links import Links
 from lcrt.store.locks import Claim, StoreLock, claim, reap
 from lcrt.store.manifest import Manifest, Manifests, config_layer, parse_manifest
@@ -30,7 +30,7 @@ from lcrt.store.notes import Notes
 from lcrt.store.origins import Origins
 from lcrt.store.prune import Ages, Collected, collect
 from lcrt.store.scratch import Scratch
-from lcrt.store.states import States
+from lcrt.store.states import States, folder_name
 from lcrt.store.uploads import Uploads
 
 _LOG = logging.getLogger("lcrt.store")
@@ -91,9 +91,9 @@ class Store:
             spelt = self.manifests.find(name)
             if spelt is None:
                 raise NotFound(f"model '{name.short}' not found")
-            digests = self._digests(spelt)
+            old = self._read_old(spelt)
             self.manifests.remove(spelt)
-            self._remove_unneeded(digests)
+            self._remove_with(old)
 
     def publish(self, name: ModelName, config: bytes, layers: tuple[Layer, ...], *, keep_old: bool = False) -> None:
         """Make a model of blobs that are in the store, in place of one with the same name.
@@ -205,6 +205,7 @@ class Store:
             with self.lock:
                 self.blobs.rename_old()
                 found = collect(self.manifests, self.blobs, self._holds.all(), ages, now)
+                self._forget_states(found.digests)
                 self.links.forget_removed()
                 self.notes.forget_removed()
                 self.origins.keep(model.raw for model in self.manifests.read_all()[0])
@@ -256,22 +257,37 @@ class Store:
     def _replacing(self, name: ModelName, *, keep_old: bool) -> Iterator[ModelName]:
         """Write a manifest in the block, under the name given; then what only the old one needed goes."""
         spelt = self._spelling(name)
-        old = self._digests(spelt)
+        old = self._read_old(spelt)
         if self.blobs.directory.is_dir():
             sync_directory(self.blobs.directory)
         yield spelt
         if not keep_old:
-            self._remove_unneeded(old)
+            self._remove_with(old)
 
     def _spelling(self, name: ModelName) -> ModelName:
         return self.manifests.find(name) or name
 
-    def _digests(self, name: ModelName) -> frozenset[str]:
-        """List the blobs of a model, none when it is missing or damaged."""
+    def _read_old(self, name: ModelName) -> Manifest | None:
+        """Read a model that is to go, None when it is missing or damaged."""
         try:
-            return self.manifests.read(name).digests
+            return self.manifests.read(name)
         except StoreError:
-            return frozenset()
+            return None
+
+    def _remove_with(self, old: Manifest | None) -> None:
+        """Delete what only a model needed that is no more, and what was computed with it alone."""
+        if old is None:
+            return
+        self._remove_unneeded(old.digests)
+        states = self._states_of(old)
+        if self._states is not None and states and states not in map(self._states_of, self.manifests.read_all()[0]):
+            self._states.forget_folder(states)
+
+    def _states_of(self, manifest: Manifest) -> str:
+        """Name the folder of what is computed with a model and its own adapters; empty for one without weights."""
+        weights = manifest.of_type(MODEL)
+        adapters = [(str(self.blobs.path(layer.digest)), 1.0) for layer in manifest.of_type(ADAPTER)]
+        return folder_name(str(self.blobs.path(weights[-1].digest)), adapters) if weights else ""
 
     def _remove_unneeded(self, digests: frozenset[str]) -> None:
         """Delete those blobs that no model needs, unless what some model needs is unknown."""
@@ -284,7 +300,11 @@ class Store:
             self.blobs.remove(digest)
             self.links.forget(digest)
             self.notes.forget(digest)
-            if self._states is not None:
+        self._forget_states(digests - needed)
+
+    def _forget_states(self, digests: Iterable[str]) -> None:
+        if self._states is not None:
+            for digest in digests:
                 self._states.forget(digest)
 
 

@@ -87,7 +87,7 @@ def blobs_first() -> None:
         with self.lock:
             spelt = self.manifests.find(name) or name
             others = [model.digests for model in self.models() if model.name != spelt]
-            for digest in self._digests(spelt).difference(*others):
+            for digest in self.manifests.read(spelt).digests.difference(*others):
                 self.blobs.remove(digest)
             self.manifests.remove(spelt)
 
