@@ -19,7 +19,6 @@ from lcrt.gguf.reader import read_header
 from lcrt.gguf.types import ValueType
 from lcrt.gguf.writer import Plain, Source, Tensor, Typed, encode_gguf, write_gguf
 from lcrt.modelfile.describe import gguf_facts
-from lcrt.task import child
 from tests.gguf.files import METADATA, TENSORS, tiny
 
 ALLOWED_KB = 64 << 10
@@ -59,13 +58,13 @@ def test_what_is_wrong_comes_back_from_that_process(tmp_path: Path) -> None:
 
 
 def test_a_process_that_ends_in_another_way_is_an_error_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(ModelFormatError, match="could not be checked"):
         check(tiny(tmp_path / "m.gguf"))
 
 
 def test_a_process_that_cannot_be_had_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child.sys, "executable", str(tmp_path / "nothing"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
     with pytest.raises(OSError, match="No such file"):
         check(tiny(tmp_path / "m.gguf"))
 
