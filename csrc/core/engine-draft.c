@@ -20,7 +20,8 @@ static void add(atomic_int_fast64_t *counter, int64_t n) {
 lcrt_status lcrt_engine_drafts_open(lcrt_engine *engine) {
     const lcrt_backend_info *info = &engine->backend.info;
     lcrt_gate_init(&engine->gate, engine->params.drafter != NULL || info->can_guess);
-    if (engine->params.n_draft == 0 || !info->can_trim || info->n_outputs <= engine->params.n_slots) {
+    bool goes_back = info->can_trim || info->n_undo > 0;
+    if (engine->params.n_draft == 0 || !goes_back || info->n_outputs <= engine->params.n_slots) {
         return LCRT_OK;
     }
     engine->wishes = calloc((size_t)engine->params.n_slots, sizeof(*engine->wishes));
@@ -77,7 +78,9 @@ int32_t lcrt_engine_usable_draft(const lcrt_engine *engine, const lcrt_sequence 
 }
 
 int32_t lcrt_engine_draft_max(const lcrt_engine *engine, const lcrt_sequence *sequence) {
+    const lcrt_backend_info *info = &engine->backend.info;
     int32_t n_max = abs(engine->params.n_draft);
+    n_max = info->can_trim || n_max < info->n_undo ? n_max : info->n_undo;
     int32_t n_left = sequence->n_ctx - sequence->n_tokens - 1;
     n_max = n_left < n_max ? n_left : n_max;
     if (sequence->max_tokens >= 0) {

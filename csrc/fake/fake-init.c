@@ -108,6 +108,7 @@ lcrt_status lcrt_backend_fake(const lcrt_fake_params *params, lcrt_backend *out)
                 .can_store = params->can_store,
                 .can_shift = params->can_shift,
                 .can_guess = params->can_guess,
+                .n_undo = params->n_undo,
             },
     };
     return LCRT_OK;

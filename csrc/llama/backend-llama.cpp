@@ -61,6 +61,19 @@ bool undo(context *ctx) {
     return clean;
 }
 
+void note_pass(context *ctx, const llama_batch &batch) {
+    ctx->undo.begin_pass();
+    for (size_t seq = 0; seq < ctx->first.size() && ctx->undo.most() > 0; seq++) {
+        const auto id = static_cast<llama_seq_id>(seq);
+        if (ctx->first[seq] != INT_MAX) {
+            ctx->undo.note_pass(id, llama_memory_seq_pos_max(ctx->memory, id) + 1 - ctx->first[seq]);
+        }
+    }
+    if (ctx->heads != nullptr) {
+        ctx->heads->follow(batch);
+    }
+}
+
 lcrt_status decode(void *self, const lcrt_row *rows, int32_t n_rows) {
     context *ctx = of(self);
     return lcrt::guarded([&] {
@@ -86,9 +99,7 @@ lcrt_status decode(void *self, const lcrt_row *rows, int32_t n_rows) {
         }
         switch (llama_decode(ctx->llama, batch)) {
         case 0:
-            if (ctx->heads != nullptr) {
-                ctx->heads->follow(batch);
-            }
+            note_pass(ctx, batch);
             return LCRT_OK;
         case 1:
             ctx->n_rows = 0;
@@ -128,11 +139,13 @@ lcrt_status trim_trunk(context *ctx, int32_t seq, int32_t p0, int32_t p1) {
         return LCRT_OK;
     }
     if (p0 <= 0 && tail) {
+        ctx->undo.note_pass(seq, 0);
         return llama_memory_seq_rm(ctx->memory, seq, -1, -1) ? LCRT_OK : LCRT_ERR_BACKEND;
     }
     if (tail ? p0 < lcrt::trim_min(ctx, seq) : !ctx->info.can_trim) {
         return LCRT_ERR_UNSUPPORTED;
     }
+    ctx->undo.note_trim(seq);
     return llama_memory_seq_rm(ctx->memory, seq, p0, p1) ? LCRT_OK : LCRT_ERR_UNSUPPORTED;
 }
 
@@ -175,6 +188,7 @@ lcrt_status copy_state(context *ctx, int32_t src, int32_t dst) {
     if (written == 0 || written > size) {
         return LCRT_ERR_BACKEND;
     }
+    ctx->undo.note_pass(dst, 0);
     return llama_state_seq_set_data(ctx->llama, ctx->state.data(), written, dst) > 0 ? LCRT_OK : LCRT_ERR_FULL;
 }
 
@@ -184,12 +198,16 @@ bool valid_pair(const context *ctx, int32_t src, int32_t dst) {
 
 /* The first n positions, which are not all unless whole. */
 lcrt_status share_trunk(context *ctx, int32_t src, int32_t dst, int32_t n, bool whole) {
-    if (!whole && n < lcrt::trim_min(ctx, src)) {
+    if (!whole && (!ctx->goes_back || n < lcrt::trim_min(ctx, src))) {
         return LCRT_ERR_UNSUPPORTED;
     }
     if (ctx->info.unified) {
-        llama_memory_seq_cp(ctx->memory, src, dst, whole ? -1 : 0, whole ? -1 : n);
-        return LCRT_OK;
+        const lcrt_status settled = lcrt::settle(ctx, src);
+        if (settled == LCRT_OK) {
+            llama_memory_seq_cp(ctx->memory, src, dst, whole ? -1 : 0, whole ? -1 : n);
+            ctx->undo.note_pass(dst, 0);
+        }
+        return settled;
     }
     const lcrt_status copied = copy_state(ctx, src, dst);
     return copied != LCRT_OK || whole ? copied : trim_trunk(ctx, dst, n, -1);
@@ -223,14 +241,11 @@ lcrt_status move(void *self, int32_t src, int32_t dst) {
         if (llama_memory_seq_pos_max(ctx->memory, src) < 0) {
             return LCRT_OK;
         }
-        if (ctx->info.unified) {
-            llama_memory_seq_cp(ctx->memory, src, dst, -1, -1);
-        } else {
-            const lcrt_status copied = copy_state(ctx, src, dst);
-            if (copied != LCRT_OK) {
-                return copied;
-            }
+        const lcrt_status moved = share_trunk(ctx, src, dst, 0, true);
+        if (moved != LCRT_OK) {
+            return moved;
         }
+        ctx->undo.note_pass(src, 0);
         if (ctx->heads != nullptr) {
             ctx->heads->move(src, dst);
         }

@@ -26,6 +26,10 @@ constexpr int32_t n_outputs_host = 128;
 /* ggml's flash attention on CPUs works in tiles of so many rows of one sequence, and row by row below. */
 constexpr int32_t n_chunk_host = 64;
 
+/* Recurrent states keep so many snapshots where the model guesses ahead, each as large as they are: without any, nothing
+ * could be guessed. A guess is rarely longer. */
+constexpr uint32_t n_undo = 3;
+
 bool should_abort(void *data) {
     return static_cast<context *>(data)->interrupted.load(std::memory_order_relaxed);
 }
@@ -111,6 +115,7 @@ lcrt_status to_llama(const request &req, const lcrt::kv_plan &plan, llama_contex
     out->flash_attn_type = static_cast<llama_flash_attn_type>(std::clamp<int>(p.flash_attention, -1, 1));
     out->kv_unified = plan.unified;
     out->swa_full = p.swa_full;
+    out->n_rs_seq = p.guess && req.model->info.n_heads_ahead > 0 && req.model->info.hybrid ? n_undo : 0;
     out->no_perf = true;
     return LCRT_OK;
 }
@@ -151,8 +156,12 @@ void make_heads(const request &req, const llama_context_params &params, context 
     if (!req.params.guess || req.model->info.n_heads_ahead == 0) {
         return;
     }
-    std::string reason;
-    ctx->heads = lcrt::heads::make(req.model, ctx->llama, params, &reason);
+    const lcrt_model_info &info = req.model->info;
+    const bool cuts = !info.recurrent && !info.hybrid && (info.n_swa == 0 || params.swa_full);
+    std::string reason = "its memory cannot go back";
+    if (cuts || llama_n_rs_seq(ctx->llama) > 0) {
+        ctx->heads = lcrt::heads::make(req.model, ctx->llama, params, &reason);
+    }
     if (ctx->heads == nullptr) {
         lcrt::warn("the layers of this model that guess ahead are not used: " + reason);
     }
@@ -175,6 +184,8 @@ void set_info(const request &req, const lcrt::kv_plan &plan, context *ctx) {
     info.can_trim = ctx->goes_back && ctx->n_window == 0;
     info.can_store = true;
     info.can_guess = ctx->heads != nullptr;
+    ctx->undo.open(ctx->goes_back ? 0 : static_cast<int32_t>(llama_n_rs_seq(ctx->llama)), info.n_seq_max);
+    info.n_undo = ctx->undo.most();
     info.can_shift = info.can_trim && llama_memory_can_shift(ctx->memory);
     info.n_chunk = llama_supports_gpu_offload() || req.params.flash_attention == 0 ? 0 : n_chunk_host;
     const int32_t n_outputs = req.params.n_outputs;

@@ -10,6 +10,7 @@
 #include "adapter.hpp"
 #include "heads.hpp"
 #include "internal.hpp"
+#include "undo.hpp"
 
 namespace lcrt {
 
@@ -41,6 +42,7 @@ struct context {
     int32_t n_outputs_max = 0;
     int32_t n_window = 0;   /* positions that a sliding window keeps; 0: all are kept */
     bool goes_back = false; /* the newest positions can be forgotten one by one */
+    lcrt::undo undo;        /* of the newest pass, where it cannot go back further */
     std::atomic<bool> interrupted{false};
     thread_pool threads;
     std::unique_ptr<lcrt::heads> heads; /* null: it does not guess */
@@ -75,6 +77,8 @@ int32_t trim_min(void *self, int32_t seq);
 size_t state_size(void *self, int32_t seq, bool part);
 lcrt_status state_get(void *self, int32_t seq, bool part, uint8_t *out, size_t cap, size_t *len);
 lcrt_status state_set(void *self, int32_t seq, bool part, const uint8_t *data, size_t len);
+/* A sequence that has gone back holds what it goes on from, as others may share it. */
+lcrt_status settle(context *ctx, int32_t seq);
 /* Finds out by a pass over two tokens whether one of them can be forgotten; the memory is empty before and after. */
 bool probe_trim(context *ctx);
 

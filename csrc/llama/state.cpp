@@ -74,13 +74,26 @@ int32_t trim_min(void *self, int32_t seq) {
         }
         const llama_pos pos_min = llama_memory_seq_pos_min(ctx->memory, seq);
         if (!ctx->goes_back) {
-            least = length(ctx, seq);
+            least = length(ctx, seq) - ctx->undo.reach(seq);
         } else if (ctx->n_window > 0 && pos_min > 0) {
             least = std::min(pos_min + ctx->n_window + 1, length(ctx, seq));
         }
         return LCRT_OK;
     });
     return least;
+}
+
+lcrt_status settle(context *ctx, int32_t seq) {
+    if (!ctx->undo.is_back(seq)) {
+        return LCRT_OK;
+    }
+    ctx->state.resize(std::max(ctx->state.size(), trunk_size(ctx, seq, true)));
+    const size_t len =
+        llama_state_seq_get_data_ext(ctx->llama, ctx->state.data(), ctx->state.size(), seq, flags_of(true));
+    const bool settled =
+        len > 0 && llama_state_seq_set_data_ext(ctx->llama, ctx->state.data(), len, seq, flags_of(true)) == len;
+    ctx->undo.note_pass(seq, 0);
+    return settled ? LCRT_OK : LCRT_ERR_BACKEND;
 }
 
 size_t state_size(void *self, int32_t seq, bool part) {
@@ -126,6 +139,7 @@ lcrt_status state_set(void *self, int32_t seq, bool part, const uint8_t *data, s
             return failure(attempt);
         }
         const int32_t n = length(ctx, seq);
+        ctx->undo.note_pass(seq, 0);
         if (has_heads(ctx, part)) {
             ctx->heads->state_set(seq, data + own, len - own - sizeof(trunk_len));
         } else if (ctx->heads != nullptr) {

@@ -134,6 +134,24 @@ static void a_full_context_is_shifted_as_without(void) {
     rig_end(rig);
 }
 
+/* A memory that goes back over the newest pass only. */
+static void where_little_can_be_undone_little_is_guessed(void) {
+    lcrt_rig *rig = rig_heads(-8, 3);
+    rig->fake.can_trim = rig->fake.can_shift = false;
+    rig->fake.n_back = rig->fake.n_undo = 3;
+    rig_open(rig);
+    for (uint64_t id = 1; id <= 6; id++) {
+        lcrt_job job = rig_job_default(id);
+        job.max_tokens = 100;
+        rig_run_job(rig, &job, "helloworld");
+        rig_check_model(rig, &job, "helloworld", 4096);
+        CHECK(rig->jobs[id].usage.n_accepted > 30);
+    }
+    CHECK(rig->jobs[1].usage.n_drafted > rig->jobs[1].usage.n_accepted);
+    CHECK(rig_stats(rig).n_decodes > 6 * 100 / 4);
+    rig_end(rig);
+}
+
 static void when_they_fail_the_engine_goes_on_without(void) {
     lcrt_rig *rig = rig_heads(-8, 0);
     rig->fake.guess_fail_at = 3;
@@ -161,6 +179,7 @@ int main(void) {
     they_follow_whatever_the_slots_hold();
     they_guess_for_the_sequence_that_a_slot_has_now();
     a_full_context_is_shifted_as_without();
+    where_little_can_be_undone_little_is_guessed();
     when_they_fail_the_engine_goes_on_without();
     nobody_asks_them_where_nothing_may_be_guessed();
     return test_end();

@@ -11,20 +11,26 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lcrt.gguf.writer import Plain, Tensor, write_gguf
+from lcrt.gguf.types import ValueType
+from lcrt.gguf.writer import Plain, Tensor, Typed, write_gguf
 from tests.native.tiny import N_EMBD, N_FF, TOKENS, metadata
 
-N_HEAD = 4
 N_EXPERT = 2
+N_STATE, N_GROUP, N_CONV = 8, 2, 4
+"""Of a recurrent layer: size of a head, heads, tokens of a convolution."""
 
 _Shapes = dict[str, tuple[int, ...]]
 _Weights = Callable[[str, tuple[int, ...]], NDArray[np.float32]]
 
 
-def attention(path: Path, noise: float | None = None, n_heads: int = 1) -> Path:
-    """A layer of attention and ``n_heads`` layers that guess; knowing, up to ``noise``, or random."""
+def attention(path: Path, noise: float | None = None, doubt: float = 0.0, n_heads: int = 1, n_there: int = 1) -> Path:
+    """A layer of attention and ``n_heads`` layers that guess, of which ``n_there`` are in the file; knowing or random.
+
+    ``noise`` is what the trunk adds to what it knows, ``doubt`` what the layers that guess add: out of all that they
+    have read.
+    """
     shapes = _both_ends() | _attention(0) | _dense(0)
-    for layer in range(1, 1 + n_heads):
+    for layer in range(1, 1 + n_there):
         shapes |= _attention(layer) | _experts(layer) | _ahead(layer)
     changes: dict[str, Plain] = {
         "glm4moe__block_count": 1 + n_heads,
@@ -35,7 +41,52 @@ def attention(path: Path, noise: float | None = None, n_heads: int = 1) -> Path:
         "glm4moe__expert_shared_count": 1,
         "glm4moe__expert_feed_forward_length": N_FF,
     }
-    return _write(path, metadata("glm4moe", **changes), shapes, noise)
+    return _write(path, metadata("glm4moe", **changes), shapes, {"blk.0.": noise, "blk.1.": doubt})
+
+
+def hybrid(path: Path, noise: float | None = None, doubt: float = 0.0) -> Path:
+    """The same with a recurrent layer in front, whose memory cannot go back far."""
+    shapes = _both_ends() | _recurrent(0) | _gated_attention(1) | _gated_attention(2) | _ahead(2)
+    for layer in range(3):
+        shapes |= _dense(layer)
+    changes: dict[str, Plain] = {
+        "qwen35__block_count": 3,
+        "qwen35__nextn_predict_layers": 1,
+        "qwen35__full_attention_interval": 2,
+        "qwen35__attention__key_length": N_STATE,
+        "qwen35__attention__value_length": N_STATE,
+        "qwen35__rope__dimension_count": N_STATE,
+        "qwen35__rope__dimension_sections": Typed(ValueType.INT32, [2, 1, 1, 0]),
+        "qwen35__ssm__conv_kernel": N_CONV,
+        "qwen35__ssm__inner_size": N_STATE * N_GROUP,
+        "qwen35__ssm__state_size": N_STATE,
+        "qwen35__ssm__time_step_rank": N_GROUP,
+        "qwen35__ssm__group_count": N_GROUP,
+    }
+    return _write(path, metadata("qwen35", **changes), shapes, {"blk.0.": noise, "blk.2.": doubt})
+
+
+def _recurrent(layer: int) -> _Shapes:
+    name, inner = f"blk.{layer}", N_STATE * N_GROUP
+    return {
+        f"{name}.attn_norm": (N_EMBD,),
+        f"{name}.post_attention_norm": (N_EMBD,),
+        f"{name}.attn_qkv": (N_EMBD, 3 * inner),
+        f"{name}.attn_gate": (N_EMBD, inner),
+        f"{name}.ssm_conv1d": (N_CONV, 3 * inner),
+        f"{name}.ssm_dt.bias": (N_GROUP,),
+        f"{name}.ssm_a": (N_GROUP,),
+        f"{name}.ssm_beta": (N_EMBD, N_GROUP),
+        f"{name}.ssm_alpha": (N_EMBD, N_GROUP),
+        f"{name}.ssm_norm": (N_STATE,),
+        f"{name}.ssm_out": (inner, N_EMBD),
+    }
+
+
+def _gated_attention(layer: int) -> _Shapes:
+    name = f"blk.{layer}"
+    out = _attention(layer) | {f"{name}.attn_q": (N_EMBD, 2 * N_EMBD)}
+    return out | {f"{name}.attn_{part}_norm": (N_STATE,) for part in ("q", "k")}
 
 
 def _both_ends() -> _Shapes:
@@ -65,11 +116,11 @@ def _ahead(layer: int) -> _Shapes:
     return {f"{name}.eh_proj": (2 * N_EMBD, N_EMBD), f"{name}.enorm": (N_EMBD,), f"{name}.hnorm": (N_EMBD,)}
 
 
-def _write(path: Path, keys: dict[str, Plain], shapes: _Shapes, noise: float | None) -> Path:
-    weights = _random() if noise is None else _knowing(noise)
+def _write(path: Path, keys: dict[str, Plain], shapes: _Shapes, noises: dict[str, float | None]) -> Path:
+    weights = _random() if None in noises.values() else _knowing(noises)
     tensors = []
     for name, shape in shapes.items():
-        full = name if name.endswith(".bias") else f"{name}.weight"
+        full = name if name.endswith((".bias", "ssm_a")) else f"{name}.weight"
         tensors.append(Tensor(full, "F32", shape, weights(name, shape).tobytes()))
     write_gguf(path, keys, tensors)
     return path
@@ -79,7 +130,8 @@ def _random() -> _Weights:
     rng = np.random.default_rng(11)
 
     def weights(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        return rng.normal(1.0 if name.endswith("norm") else 0.0, 0.3, shape[::-1]).astype(np.float32)
+        values = rng.normal(1.0 if name.endswith("norm") else 0.0, 0.3, shape[::-1]).astype(np.float32)
+        return -np.abs(values) if name.endswith("ssm_a") else values
 
     return weights
 
@@ -103,7 +155,7 @@ def _one_further() -> NDArray[np.float64]:
     return out
 
 
-def _knowing(noise: float) -> _Weights:
+def _knowing(noises: dict[str, float | None]) -> _Weights:
     rng = np.random.default_rng(11)
     known: dict[str, NDArray[np.float64]] = {
         "token_embd": _places(),
@@ -117,8 +169,9 @@ def _knowing(noise: float) -> _Weights:
         if name.endswith("norm"):
             return np.ones(shape[::-1], np.float32)
         scale = 0.3
-        if name.endswith(("attn_output", "down", "down_exps", "down_shexp")):
-            scale = noise if name.startswith("blk.0.") else 0.0
-        return rng.normal(0.0, scale, shape[::-1]).astype(np.float32)
+        if name.endswith(("attn_output", "ssm_out", "down", "down_exps", "down_shexp")):
+            scale = noises.get(name[: len("blk.0.")]) or 0.0
+        drawn = rng.normal(0.0, scale, shape[::-1]).astype(np.float32)
+        return -np.abs(drawn) if name.endswith("ssm_a") else drawn
 
     return weights

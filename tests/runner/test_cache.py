@@ -44,6 +44,7 @@ def test_every_fact_that_states_depend_on_has_a_part_in_their_names() -> None:
         ContextParams(n_ctx=512, n_parallel=2, flash_attention=False),
         ContextParams(n_ctx=512, n_parallel=2, layout="split"),
         ContextParams(n_ctx=512, n_parallel=2, swa_full=True),
+        ContextParams(n_ctx=512, n_parallel=2, guess=True),
     )
     setups = {cache_params(request("/blobs/a"), context).setup for context in others}
     assert len(setups | {plain.setup}) == len(others) + 1

@@ -9,8 +9,8 @@ from lcrt.errors import LoadError, UnsupportedModel
 from lcrt.native.model import Model
 from lcrt.native.values import ModelParams
 from lcrt.runner import model as real
-from lcrt.runner.draft import N_DRAFT, N_DRAFT_MAX, load_draft, n_draft
-from tests.native import tiny
+from lcrt.runner.draft import N_DRAFT, N_DRAFT_MAX, load_draft, n_draft, wants_heads
+from tests.native import tiny, tiny_heads
 
 
 def load_request(path: Path, draft: Path | None = None, speculation: Speculation = "auto") -> LoadRequest:
@@ -64,6 +64,19 @@ def test_a_model_with_its_draft_counts_the_memory_of_both(model: Path) -> None:
         loaded.engine.close()
         sizes.append(loaded.info.size)
     assert sizes[1] > sizes[0]
+
+
+def test_layers_of_the_model_guess_unless_a_draft_does_or_nothing_may(tmp_path: Path) -> None:
+    path = tiny_heads.attention(tmp_path / "h.gguf", 0.0)
+    sizes = {}
+    for speculation in ("auto", "lookup", "off"):
+        asked = load_request(path, speculation=speculation)
+        assert wants_heads(asked) == (speculation == "auto")
+        loaded = real.load_model(asked, lambda _: True)
+        loaded.engine.close()
+        sizes[speculation] = loaded.info.size
+    assert sizes["auto"] > sizes["lookup"] >= sizes["off"]
+    assert not wants_heads(load_request(path, path))
 
 
 def test_a_draft_of_another_vocabulary_stops_the_load(model: Path, tmp_path: Path) -> None:

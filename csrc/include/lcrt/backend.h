@@ -39,6 +39,8 @@ typedef struct lcrt_backend_info {
     bool unified;       /* sequences share the cells; share() is free of cost */
     bool consecutive;   /* a pass wants consecutive sequence ids and as many rows of each */
     bool can_trim;      /* the tail of a sequence can be forgotten, any length of it */
+    int32_t n_undo;     /* without can_trim: rows of a sequence's newest pass that can be forgotten at the least, once;
+                         * the first one of the pass cannot */
     bool can_store;     /* what a sequence holds can be taken out and put back; see state_size */
     bool can_shift;     /* positions can be moved */
     bool can_guess;     /* it knows what may come behind the next token; see guess */

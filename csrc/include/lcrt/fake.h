@@ -67,6 +67,7 @@ typedef struct lcrt_fake_params {
     int32_t n_outputs;                                                          /* the same; 0: n_seq_max */
     bool unified, consecutive, can_trim, can_shift, can_store;
     uint64_t n_sets; /* 1 .. n_sets are known beside 0 */
+    int32_t n_undo;  /* as in lcrt_backend_info; n_back is at least that */
     int32_t n_back;  /* without can_trim: so many positions can be forgotten, as with a sliding window */
 
     int64_t step_ns;   /* what a pass costs, with consecutive each run of sequence ids in it ... */

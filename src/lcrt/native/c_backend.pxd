@@ -22,6 +22,7 @@ cdef extern from "lcrt/backend.h" nogil:
         c_bool unified
         c_bool consecutive
         c_bool can_trim
+        int32_t n_undo
         c_bool can_shift
         c_bool can_guess
 
