@@ -35,7 +35,7 @@ class FakeRunner:
         self.n_grown = 0
 
     def cached(self) -> CachedTokens:
-        return CachedTokens()
+        return CachedTokens(device=3, host=2, disk=1)
 
     def drafted(self) -> DraftedTokens:
         return DraftedTokens()

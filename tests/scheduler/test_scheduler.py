@@ -23,6 +23,12 @@ async def test_a_model_is_loaded_when_it_is_asked_for(house: House) -> None:
     assert asked.lease.load_duration == 2.5
 
 
+async def test_what_a_runner_found_in_each_tier_is_told_with_the_model(house: House) -> None:
+    await house.load("a")
+    (row,) = house.scheduler.loaded()
+    assert (row.cached.device, row.cached.host, row.cached.disk) == (3, 2, 1)
+
+
 async def test_the_load_duration_of_a_loaded_model_is_not_zero(house: House) -> None:
     await house.load("a")
     again = await house.ask("a")

@@ -3,7 +3,7 @@ import time
 import pytest
 
 from lcrt.core.message import Message
-from lcrt.core.model import LoadedModel, ModelSpec
+from lcrt.core.model import CachedTokens, LoadedModel, ModelSpec
 from lcrt.core.request import CreateRequest
 from lcrt.modelfile.create import create
 from lcrt.store.store import Store
@@ -58,6 +58,14 @@ async def test_ps_lists_what_stays_longest_first(client: Client, models: FakeMod
     }
     assert rows[0]["size"] == 9
     assert int(rows[0]["expires_at"][:4]) > 2300
+
+
+async def test_ps_tells_what_was_found_in_each_tier(client: Client, models: FakeModels) -> None:
+    models.rows = (LoadedModel(SPEC, INFO, None, 0, "ready", cached=CachedTokens(device=3, host=2, disk=1)),)
+    found = (await client.get("/api/ps")).json["models"]
+    assert isinstance(found, list)
+    (row,) = found
+    assert row["cached_tokens"] == {"device": 3, "host": 2, "disk": 1}
 
 
 async def test_show_tells_what_the_model_is(client: Client, store: Store) -> None:
