@@ -2,6 +2,7 @@
 
 import select
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -45,6 +46,8 @@ class Asking:
 
     def __init__(self, *, is_ranker: bool = False, broken: bool = False) -> None:
         self.n_made = 0
+        self.go = threading.Event()
+        self.go.set()
         self.embedder = SumEmbedder(0, [])
 
         def batcher(done: Callable[[int, Reply], None]) -> Batcher:
@@ -54,6 +57,7 @@ class Asking:
             return Batcher(lambda _: self.embedder, done, lanes=False, own=Named.own)
 
         def render(request: InferenceRequest) -> Rendered:
+            assert self.go.wait(10)
             return Rendered("".join(f"<{message.content}>" for message in request.messages))
 
         self.answerer = Answerer(CharVocab(), Setup(Limit(100, 100), is_ranker), render, batcher, Named())
@@ -62,7 +66,7 @@ class Asking:
         for number, question in enumerate(questions):
             self.answerer.ask(number, question)
         replies: dict[int, Reply] = {}
-        while len(replies) < len(questions):
+        while not replies.keys() >= set(range(len(questions))):
             ready, _, _ = select.select([self.answerer], [], [], 10)
             assert ready
             replies |= dict(self.answerer.take())
@@ -175,9 +179,20 @@ def test_a_cancelled_question_is_not_answered(make: Make) -> None:
     assert asking.ask(Tokenise("x")) == [Tokens([1, 120, 2], [])]
 
 
-def test_the_loop_answers_questions_between_generations() -> None:
-    import threading
+def test_a_question_that_is_cancelled_before_its_turn_costs_nothing(make: Make) -> None:
+    asking = make()
+    asking.ask(Embed(("warm",)))
+    asking.embedder.passes.clear()
+    asking.go.clear()
+    asking.answerer.ask(5, Tokenise(request=InferenceRequest()))
+    asking.answerer.ask(6, Embed(("gone",), adapters=(("a", 1.0),)))
+    asking.answerer.cancel(6)
+    asking.go.set()
+    asking.ask(Embed(("a",), adapters=(("a", 1.0),)), Tokenise("x"))
+    assert asking.embedder.passes == [[3]]
 
+
+def test_the_loop_answers_questions_between_generations() -> None:
     from lcrt.chat.render import PlainTemplate
     from lcrt.runner.frames import Answers, Ask, FrameReader, FrameWriter, Shutdown, from_runner
     from lcrt.runner.logprobs import Logprobs

@@ -131,6 +131,7 @@ class Answerer:
         self._tickets: dict[int, Ticket] = {}
         self._outbox = Outbox()
         self.fileno = self._outbox.fileno
+        self._queued: set[int] = set()
         self._todo: queue.SimpleQueue[tuple[int, Question] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -138,12 +139,14 @@ class Answerer:
     def ask(self, number: int, question: Question) -> None:
         """Start on a question; its answer comes out of ``take`` unless it is cancelled."""
         if not isinstance(question, Embed | Rank) or self._batcher is None or question.adapters is not None:
+            self._queued.add(number)
             self._todo.put((number, question))
             return
         self._start(number, question)
 
     def cancel(self, number: int) -> None:
         """Nobody waits any more. Unknown numbers are ignored."""
+        self._queued.discard(number)
         ticket = self._tickets.pop(number, None)
         if ticket is not None:
             ticket.cancelled = True
@@ -173,6 +176,9 @@ class Answerer:
     def _work(self) -> None:
         while (item := self._todo.get()) is not None:
             number, question = item
+            if number not in self._queued:
+                continue  # cancelled before its turn
+            self._queued.discard(number)
             try:
                 if isinstance(question, Embed | Rank):
                     self.warm_up()
