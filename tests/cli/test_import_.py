@@ -48,11 +48,11 @@ def test_what_lm_studio_has_is_imported_and_what_cannot_be_is_named(lcrt: Lcrt, 
     gguf(folder / "org" / "repo" / "m-Q4_0.gguf")
     bad = folder / "org" / "bad" / "m-Q4_0.gguf"
     bad.parent.mkdir()
-    bad.write_bytes(b"GGUF and nothing")
+    bad.write_bytes(b"no weights")
     result = lcrt("import", "lmstudio")
     assert result.code == 1
     assert result.out == "imported 'org/repo:Q4_0'\n"
-    assert "Error: org/bad:Q4_0: " in result.err
+    assert "Error: org/bad:Q4_0: supplied file was not in GGUF format\ngive a GGUF file" in result.err
     assert [model.name.short for model in store.models()] == ["org/repo:Q4_0"]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
+from lcrt.cli.advice import advised
 from lcrt.cli.app import FAILED, OK
 from lcrt.cli.local import local_store
 from lcrt.cli.output.bars import Steps, steps
@@ -90,7 +91,7 @@ def _make_all(found: Iterable[Found], *, copy: bool) -> int:
             with steps() as shown:
                 _make(store, model, shown, copy=copy)
         except LcrtError as error:
-            say(f"Error: {model.name.short}: {error}")
+            say(f"Error: {model.name.short}: {advised(str(error))}")
             code = FAILED
         else:
             put(f"imported '{model.name.short}'\n")
