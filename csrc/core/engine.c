@@ -53,6 +53,20 @@ static void put_rows(lcrt_engine *engine, const lcrt_sequence *sequence) {
     }
 }
 
+/* Prompt rows beside the streams: as many as make a pass worth it, unless that is too long for those who wait. Then
+ * fewer, as small passes have taught. */
+static int32_t chunk_beside(const lcrt_engine *engine) {
+    if (engine->params.n_chunk > 0) {
+        return engine->params.n_chunk;
+    }
+    int32_t n = lcrt_pace_chunk(&engine->pace, engine->n_streams);
+    if (n > engine->pace.n_min || !lcrt_pace_least_is_long(&engine->pace, engine->n_streams)) {
+        return n;
+    }
+    int32_t n_small = lcrt_pace_below(&engine->small, engine->n_streams, n);
+    return n_small > engine->params.n_chunk_min ? n_small : engine->params.n_chunk_min;
+}
+
 /* Gives rows. Where a pass wants as many rows of each sequence, streams and prompts take
  * turns: together they would need two passes too, and cut the chunk in pieces. */
 static void divide(lcrt_engine *engine, int32_t n_prompt_max) {
@@ -61,7 +75,7 @@ static void divide(lcrt_engine *engine, int32_t n_prompt_max) {
     const lcrt_pace *several = info->n_chunk > 0 ? &engine->small : &engine->pace;
     lcrt_batch_limits limits = {
         .n_batch = info->n_batch,
-        .n_chunk = n_chunk > 0 ? n_chunk : lcrt_pace_chunk(&engine->pace, engine->n_streams),
+        .n_chunk = chunk_beside(engine),
         .n_round = info->n_chunk,
         .n_more = n_chunk > 0 ? n_chunk : lcrt_pace_more(several, engine->n_streams),
         .even = info->consecutive,
@@ -237,6 +251,10 @@ static void measure(lcrt_engine *engine, int64_t ns) {
         }
         if (is_small(engine)) {
             lcrt_pace_measure(&engine->small, n_decode, engine->n_prompt_rows, ns);
+        }
+        if (is_small(engine) && engine->n_prompt_rows > 0 &&
+            lcrt_pace_least_is_long(&engine->pace, engine->n_streams)) {
+            lcrt_pace_doubt(&engine->pace);
         }
         if (engine->n_prompt_rows == 0) {
             lcrt_gate_measure(&engine->gate, engine->n_rows, ns);

@@ -4,18 +4,23 @@
 
 #include "average.h"
 
-/* Chunks are of these sizes; kernels like multiples of 32. */
-static const int32_t sizes[LCRT_PACE_SIZES] = {1,   2,   4,   8,   16,  32,   48,   64,   96,  128,
-                                               192, 256, 384, 512, 768, 1024, 1536, 2048, 4096};
+/* Chunks are of these sizes; kernels like multiples of 8. */
+static const int32_t sizes[LCRT_PACE_SIZES] = {1,   2,   4,   8,   16,  24,  32,   48,   64,   96,
+                                               128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096};
 
 /* Before anything is known: a pass costs as much as this many rows more. */
 #define PASS_ROWS 16.0
+
+/* The least chunk may take so much of the time that is left for prompts: smaller ones get less done in it. */
+#define LONG_STEP 1.5
 
 /* How fast a measurement moves what was known. */
 #define LEARN_DECODE 0.3
 #define LEARN_RATE 0.4
 #define LEARN_SHARE 0.1
 #define LEARN_SHARE_FIRST 0.7
+/* How fast a rate is doubted: what is twice too long is tried again after some 350 steps. */
+#define DOUBT 0.002
 /* How fast larger sizes are forgiven that they were slower per row than the one measured. */
 #define FORGIVE 0.05
 
@@ -68,13 +73,16 @@ void lcrt_pace_init(lcrt_pace *pace, int64_t target_ns, int32_t n_min, int32_t n
     }
 }
 
-/* The largest size from n_least on that keeps the step under the target; n_least itself may not. */
-static int32_t largest(const lcrt_pace *pace, int32_t n_decode, int32_t n_least) {
-    int32_t n_best = n_least;
+/* What the target leaves for prompts. Where decoding alone is slow, they still get a part of the time. */
+static double left_for_prompts(const lcrt_pace *pace, int32_t n_decode) {
     double decode_ns = decode_cost(pace, n_decode);
-    /* Where decoding alone is slow, prompts still get a part of the time. */
-    double left_ns = bounded((double)pace->target_ns - decode_ns, decode_ns / 2, (double)pace->target_ns);
-    for (int32_t i = 0; i < LCRT_PACE_SIZES && sizes[i] <= pace->n_max; i++) {
+    return bounded((double)pace->target_ns - decode_ns, decode_ns / 2, (double)pace->target_ns);
+}
+
+/* The largest size from n_least to n_most that takes no longer than left_ns; n_least itself may. */
+static int32_t largest(const lcrt_pace *pace, double left_ns, int32_t n_least, int32_t n_most) {
+    int32_t n_best = n_least;
+    for (int32_t i = 0; i < LCRT_PACE_SIZES && sizes[i] <= n_most; i++) {
         bool known = i <= pace->largest || sizes[i] <= 2 * sizes[pace->largest];
         if (known && sizes[i] > n_best && pace->row_ns * pace->share[i] * sizes[i] <= left_ns) {
             n_best = sizes[i];
@@ -84,11 +92,24 @@ static int32_t largest(const lcrt_pace *pace, int32_t n_decode, int32_t n_least)
 }
 
 int32_t lcrt_pace_chunk(const lcrt_pace *pace, int32_t n_decode) {
-    return pace->row_ns > 0 ? largest(pace, n_decode, pace->n_min) : pace->n_min;
+    return pace->row_ns > 0 ? largest(pace, left_for_prompts(pace, n_decode), pace->n_min, pace->n_max) : pace->n_min;
+}
+
+bool lcrt_pace_least_is_long(const lcrt_pace *pace, int32_t n_decode) {
+    double ns = pace->row_ns * pace->share[size_of(pace->n_min)] * pace->n_min;
+    return ns > LONG_STEP * left_for_prompts(pace, n_decode);
 }
 
 int32_t lcrt_pace_more(const lcrt_pace *pace, int32_t n_decode) {
-    return pace->row_ns > 0 ? largest(pace, n_decode, 1) : pace->n_min;
+    return pace->row_ns > 0 ? largest(pace, left_for_prompts(pace, n_decode), 1, pace->n_max) : pace->n_min;
+}
+
+int32_t lcrt_pace_below(const lcrt_pace *pace, int32_t n_decode, int32_t n_prompt) {
+    return pace->row_ns > 0 ? largest(pace, left_for_prompts(pace, n_decode), 1, n_prompt - 1) : pace->n_min;
+}
+
+void lcrt_pace_doubt(lcrt_pace *pace) {
+    pace->row_ns *= 1 - DOUBT;
 }
 
 void lcrt_pace_measure(lcrt_pace *pace, int32_t n_decode, int32_t n_prompt, int64_t ns) {

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LCRT_PACE_SIZES 19
+#define LCRT_PACE_SIZES 20
 
 typedef struct lcrt_pace {
     int64_t target_ns;
@@ -29,6 +29,15 @@ int32_t lcrt_pace_chunk(const lcrt_pace *pace, int32_t n_decode);
 
 /* The same where the rows are several prompts': no least number makes those worth a pass. */
 int32_t lcrt_pace_more(const lcrt_pace *pace, int32_t n_decode);
+
+/* The same with fewer rows than n_prompt. */
+int32_t lcrt_pace_below(const lcrt_pace *pace, int32_t n_decode, int32_t n_prompt);
+
+/* Whether even the least chunk takes more than half as long again as the step has time for. */
+bool lcrt_pace_least_is_long(const lcrt_pace *pace, int32_t n_decode);
+
+/* A step of another kind: what a prompt row costs was seen one step longer ago, and may be less by now. */
+void lcrt_pace_doubt(lcrt_pace *pace);
 
 /* A step of so many rows took ns. */
 void lcrt_pace_measure(lcrt_pace *pace, int32_t n_decode, int32_t n_prompt, int64_t ns);

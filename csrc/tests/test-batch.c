@@ -217,6 +217,27 @@ static void no_least_number_makes_several_prompts_worth_a_pass(void) {
     CHECK(lcrt_pace_more(&pace, 1) >= 16 && lcrt_pace_more(&pace, 1) <= 32);
 }
 
+static void a_least_chunk_that_is_long_is_doubted_in_time(void) {
+    lcrt_pace pace;
+    lcrt_pace_init(&pace, 100 * MS, 64, 2048);
+    CHECK(!lcrt_pace_least_is_long(&pace, 1));
+    for (int32_t i = 0; i < 20; i++) {
+        lcrt_pace_measure(&pace, 1, 0, 10 * MS);
+        lcrt_pace_measure(&pace, 1, 64, (10 + 64 * 4) * MS);
+    }
+    CHECK_INT(lcrt_pace_chunk(&pace, 1), 64);
+    CHECK(lcrt_pace_below(&pace, 1, 64) < 64);
+    for (int32_t i = 0; i < 100; i++) {
+        CHECK(lcrt_pace_least_is_long(&pace, 1));
+        lcrt_pace_doubt(&pace);
+    }
+    for (int32_t i = 0; i < 400; i++) {
+        lcrt_pace_doubt(&pace);
+    }
+    CHECK(!lcrt_pace_least_is_long(&pace, 1));
+    CHECK_INT(lcrt_pace_chunk(&pace, 1), 64);
+}
+
 static void one_slow_step_does_not_spoil_the_pace(void) {
     static const test_machine machine = {5e6, 1e6, 0.6e6};
     lcrt_pace pace;
@@ -280,6 +301,7 @@ int main(void) {
     RUN(the_pace_finds_the_largest_chunk_under_the_target);
     RUN(the_pace_follows_a_machine_that_becomes_slower_and_faster_again);
     RUN(no_least_number_makes_several_prompts_worth_a_pass);
+    RUN(a_least_chunk_that_is_long_is_doubted_in_time);
     RUN(one_slow_step_does_not_spoil_the_pace);
     RUN(where_decoding_alone_is_over_the_target_prompts_still_move);
     RUN(the_chunk_stays_within_its_bounds);

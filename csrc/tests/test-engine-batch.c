@@ -63,7 +63,7 @@ static void a_long_prompt_does_not_stall_a_stream(void) {
 static void chunks_are_what_the_backend_finds_worth_a_pass(void) {
     lcrt_rig *rig = rig_noted();
     rig->fake.n_chunk = 64;
-    rig->fake.row_ns = 4 * MS;
+    rig->fake.row_ns = 2 * MS;
     rig_open(rig);
     rig_submit(rig, 1, "hello", 2000);
     rig_step(rig);
@@ -74,6 +74,25 @@ static void chunks_are_what_the_backend_finds_worth_a_pass(void) {
         CHECK_INT(decodes[n_decodes - 1].n_rows, 1 + want[i]);
     }
     CHECK_INT(rig->jobs[2].n_finish, 1);
+    rig_end(rig);
+}
+
+/* 64 rows take 256 ms here, and the target is 100. */
+static void what_is_worth_a_pass_is_less_where_streams_would_wait_long(void) {
+    lcrt_rig *rig = rig_noted();
+    rig->fake.n_chunk = 64;
+    rig->fake.row_ns = 4 * MS;
+    rig_open(rig);
+    rig_submit(rig, 1, "hello", 2000);
+    rig_step(rig);
+    rig_submit_long(rig, 2, 1500, 1);
+    int32_t n_long = 0;
+    while (rig->jobs[2].n_finish == 0) {
+        rig_step(rig);
+        n_long += decodes[n_decodes - 1].n_rows > 1 + 24; /* which take all of the target */
+        CHECK(decodes[n_decodes - 1].n_rows > 1 + 8);
+    }
+    CHECK(n_long <= 5); /* sizes have to be tried */
     rig_end(rig);
 }
 
@@ -255,6 +274,7 @@ static void random_comings_and_goings_leave_no_gap_that_stays(void) {
 int main(void) {
     RUN(a_long_prompt_does_not_stall_a_stream);
     RUN(chunks_are_what_the_backend_finds_worth_a_pass);
+    RUN(what_is_worth_a_pass_is_less_where_streams_would_wait_long);
     RUN(streams_and_prompts_take_turns_where_a_pass_wants_equal_rows);
     RUN(a_fixed_chunk_is_obeyed);
     RUN(with_no_stream_a_prompt_goes_at_full_width);

@@ -29,8 +29,8 @@ typedef struct lcrt_engine lcrt_engine;
 
 typedef struct lcrt_engine_params {
     int32_t n_slots;             /* sequences that run at the same time, 1 .. n_seq_max */
-    int32_t n_chunk_min;         /* prompt rows per step never go below this, nor below the backend's
-                                  * n_chunk, while others decode; default 16 */
+    int32_t n_chunk_min;         /* prompt rows per step never go below this while others decode, nor below
+                                  * the backend's n_chunk where a step of that is not much too long; default 16 */
     int32_t n_chunk;             /* fixed prompt rows per step while others decode; 0 measures */
     int64_t latency_target_ns;   /* longest step while others decode; default 100 ms */
     int64_t wake_interval_ns;    /* text wakes the reader no more often than this; default 16 ms */
