@@ -76,7 +76,9 @@ double extrapolate(const footprint &small, const footprint &large, int64_t step,
     const double steps = static_cast<double>(params.n_ctx) / static_cast<double>(step);
     const double grows = std::max(large.memory - small.memory, 0.0);
     const double fixed = std::max(small.memory - grows, 0.0) * params.n_seq_max;
-    const double compute = small.compute + std::max(large.compute - small.compute, 0.0) * (steps - 1);
+    /* Rows of a stream look at its own cells only. */
+    const double steps_seen = params.kv_unified ? steps : std::max(steps / params.n_seq_max, 1.0);
+    const double compute = small.compute + std::max(large.compute - small.compute, 0.0) * (steps_seen - 1);
     return std::min(fixed + grows * steps, static_cast<double>(bound)) + compute;
 }
 
