@@ -23,11 +23,18 @@ _Shapes = dict[str, tuple[int, ...]]
 _Weights = Callable[[str, tuple[int, ...]], NDArray[np.float32]]
 
 
-def attention(path: Path, noise: float | None = None, doubt: float = 0.0, n_heads: int = 1, n_there: int = 1) -> Path:
+def attention(
+    path: Path,
+    noise: float | None = None,
+    doubt: float = 0.0,
+    n_heads: int = 1,
+    n_there: int = 1,
+    weights: _Weights | None = None,
+) -> Path:
     """A layer of attention and ``n_heads`` layers that guess, of which ``n_there`` are in the file; knowing or random.
 
     ``noise`` is what the trunk adds to what it knows, ``doubt`` what the layers that guess add: out of all that they
-    have read.
+    have read. Other ``weights`` may be named instead.
     """
     shapes = _both_ends() | _attention(0) | _dense(0)
     for layer in range(1, 1 + n_there):
@@ -41,7 +48,23 @@ def attention(path: Path, noise: float | None = None, doubt: float = 0.0, n_head
         "glm4moe__expert_shared_count": 1,
         "glm4moe__expert_feed_forward_length": N_FF,
     }
-    return _write(path, metadata("glm4moe", **changes), shapes, {"blk.0.": noise, "blk.1.": doubt})
+    return _write(path, metadata("glm4moe", **changes), shapes, weights or _weights(noise, {"blk.1.": doubt}))
+
+
+def even(path: Path, doubt: float) -> NDArray[np.float64]:
+    """The first one, where all that it doubts is the mean of what it has read.
+
+    Returns what makes an addend of that out of each position: (N_EMBD, N_EMBD).
+    """
+    knowing, seen = _knowing({"blk.1.": doubt}), dict[str, NDArray[np.float32]]()
+
+    def weights(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        silent = name in {"blk.1.attn_q", "blk.1.ffn_down_exps", "blk.1.ffn_down_shexp"}
+        seen[name] = knowing(name, shape) * np.float32(not silent)
+        return seen[name]
+
+    attention(path, weights=weights)
+    return (seen["blk.1.attn_output"] @ seen["blk.1.attn_v"]).astype(np.float64)
 
 
 def hybrid(path: Path, noise: float | None = None, doubt: float = 0.0) -> Path:
@@ -63,7 +86,7 @@ def hybrid(path: Path, noise: float | None = None, doubt: float = 0.0) -> Path:
         "qwen35__ssm__time_step_rank": N_GROUP,
         "qwen35__ssm__group_count": N_GROUP,
     }
-    return _write(path, metadata("qwen35", **changes), shapes, {"blk.0.": noise, "blk.2.": doubt})
+    return _write(path, metadata("qwen35", **changes), shapes, _weights(noise, {"blk.2.": doubt}))
 
 
 def _recurrent(layer: int) -> _Shapes:
@@ -116,14 +139,17 @@ def _ahead(layer: int) -> _Shapes:
     return {f"{name}.eh_proj": (2 * N_EMBD, N_EMBD), f"{name}.enorm": (N_EMBD,), f"{name}.hnorm": (N_EMBD,)}
 
 
-def _write(path: Path, keys: dict[str, Plain], shapes: _Shapes, noises: dict[str, float | None]) -> Path:
-    weights = _random() if None in noises.values() else _knowing(noises)
+def _write(path: Path, keys: dict[str, Plain], shapes: _Shapes, weights: _Weights) -> Path:
     tensors = []
     for name, shape in shapes.items():
         full = name if name.endswith((".bias", "ssm_a")) else f"{name}.weight"
         tensors.append(Tensor(full, "F32", shape, weights(name, shape).tobytes()))
     write_gguf(path, keys, tensors)
     return path
+
+
+def _weights(noise: float | None, doubts: dict[str, float]) -> _Weights:
+    return _random() if noise is None else _knowing({"blk.0.": noise} | doubts)
 
 
 def _random() -> _Weights:
@@ -141,13 +167,13 @@ def _angles() -> NDArray[np.float64]:
     return turns * (2 * np.pi / len(TOKENS))
 
 
-def _places() -> NDArray[np.float64]:
+def places() -> NDArray[np.float64]:
     """Where each token is on the circles: (tokens, N_EMBD)."""
     around = np.outer(np.arange(len(TOKENS)), _angles())
     return np.stack((np.cos(around), np.sin(around)), axis=2).reshape(len(TOKENS), N_EMBD)
 
 
-def _one_further() -> NDArray[np.float64]:
+def one_further() -> NDArray[np.float64]:
     """What turns the place of a token into that of the next one: (N_EMBD, N_EMBD)."""
     out = np.zeros((N_EMBD, N_EMBD))
     for i, angle in enumerate(_angles()):
@@ -155,12 +181,12 @@ def _one_further() -> NDArray[np.float64]:
     return out
 
 
-def _knowing(noises: dict[str, float | None]) -> _Weights:
+def _knowing(noises: dict[str, float]) -> _Weights:
     rng = np.random.default_rng(11)
     known: dict[str, NDArray[np.float64]] = {
-        "token_embd": _places(),
-        "output": np.roll(_places(), 1, axis=0),
-        "eh_proj": np.concatenate((np.zeros((N_EMBD, N_EMBD)), _one_further()), axis=1),
+        "token_embd": places(),
+        "output": np.roll(places(), 1, axis=0),
+        "eh_proj": np.concatenate((np.zeros((N_EMBD, N_EMBD)), one_further()), axis=1),
     }
 
     def weights(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -170,7 +196,7 @@ def _knowing(noises: dict[str, float | None]) -> _Weights:
             return np.ones(shape[::-1], np.float32)
         scale = 0.3
         if name.endswith(("attn_output", "ssm_out", "down", "down_exps", "down_shexp")):
-            scale = noises.get(name[: len("blk.0.")]) or 0.0
+            scale = noises.get(name[: len("blk.0.")], 0.0)
         drawn = rng.normal(0.0, scale, shape[::-1]).astype(np.float32)
         return -np.abs(drawn) if name.endswith("ssm_a") else drawn
 
