@@ -141,6 +141,27 @@ def test_sequences_that_move_take_along_what_they_had_read(make: _Make) -> None:
     assert answers[1].usage.n_accepted < answers[1].usage.n_drafted
 
 
+@pytest.mark.parametrize("layout", ["unified", "split"])
+def test_two_go_on_from_where_a_guess_was_taken_back(make: _Make, layout: str) -> None:
+    model, n_stopped = make(), 0
+    with open_engine(model, 0) as plain, open_engine(model, n_parallel=2, layout=layout) as engine:
+        for trial in range(20):
+            begin = [1, LETTER + trial, *PROMPT]
+            answer = ask(plain, begin, n=30)
+            stop = next((char for char in answer.text[4:20] if char.isalpha()), None)
+            if stop is None:
+                continue
+            stopped = ask(engine, begin, n=30, stops=(stop,))
+            begin += answer.tokens[: stopped.usage.n_generated - 1]
+            n_stopped += stopped.usage.n_drafted > stopped.usage.n_accepted
+            prompts = [[*begin, LETTER], [*begin, LETTER + 1]]
+            wants = [ask(plain, prompt, n=20) for prompt in prompts]
+            for got, want in zip(run_all(engine, prompts, [20, 20]), wants, strict=True):
+                check_same(got, want)
+        assert engine.stats().n_shared > 0
+    assert n_stopped > 3
+
+
 def test_a_stored_conversation_comes_back_with_what_they_had_read(make: _Make) -> None:
     model = make(0.0, 0.1)
     usages = []
