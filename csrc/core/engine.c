@@ -147,7 +147,7 @@ static lcrt_status decode(lcrt_engine *engine) {
     set_solo(engine);
     status = engine->backend.vtable->decode(engine->backend.self, engine->rows, engine->n_rows);
     atomic_store(&engine->solo, false);
-    if (status == LCRT_ERR_CANCELLED) {
+    if (status == LCRT_ERR_CANCELLED || status == LCRT_ERR_BACKEND) {
         engine->backend.vtable->interrupt(engine->backend.self, false);
     }
     return status;
@@ -266,7 +266,15 @@ static void measure(lcrt_engine *engine, int64_t ns) {
     add(&engine->counters.n_prefill_rows, engine->n_prompt_rows);
 }
 
+/* What the sequences of such a pass hold is not known any more. One whose cancel broke it off, in memory that cannot go
+ * back, has been cancelled and has not failed. */
 static void fail_batch(lcrt_engine *engine, lcrt_status status) {
+    for (int32_t i = 0; i < engine->n_running; i++) {
+        if (engine->running[i]->n_rows > 0) {
+            engine->slots.slots[engine->running[i]->slot].closed = true;
+        }
+    }
+    lcrt_engine_take_commands(engine);
     for (int32_t i = engine->n_running - 1; i >= 0; i--) {
         if (engine->running[i]->n_rows > 0) {
             lcrt_engine_fail(engine, engine->running[i], status);

@@ -163,6 +163,16 @@ static lcrt_status fake_adapt(void *self, uint64_t set) {
     return LCRT_OK;
 }
 
+/* Leaves the cells as they were, or if these cannot be forgotten, some of the rows in them. */
+static lcrt_status give_up(fake_backend *fake, const lcrt_row *rows, int32_t n_rows) {
+    if (fake->params.can_trim || !check_rows(fake, rows, n_rows)) {
+        return LCRT_ERR_CANCELLED;
+    }
+    compute(fake, rows, (n_rows + 1) / 2);
+    fake->n_rows = 0;
+    return LCRT_ERR_BACKEND;
+}
+
 static lcrt_status fake_decode(void *self, const lcrt_row *rows, int32_t n_rows) {
     fake_backend *fake = self;
     const lcrt_fake_params *params = &fake->params;
@@ -172,7 +182,7 @@ static lcrt_status fake_decode(void *self, const lcrt_row *rows, int32_t n_rows)
     int32_t call = ++fake->n_calls;
     fake->n_rows = 0;
     if (!pass_gate(fake)) {
-        return LCRT_ERR_CANCELLED;
+        return give_up(fake, rows, n_rows);
     }
     if (call == params->fail_at) {
         return LCRT_ERR_BACKEND;
@@ -187,7 +197,7 @@ static lcrt_status fake_decode(void *self, const lcrt_row *rows, int32_t n_rows)
     }
     int32_t n_passes = params->consecutive ? 1 + count_gaps(rows, n_rows) : 1;
     if (!fake_spend(fake, params->step_ns * n_passes + params->row_ns * n_rows)) {
-        return LCRT_ERR_CANCELLED;
+        return give_up(fake, rows, n_rows);
     }
     compute(fake, rows, n_rows);
     count(fake, rows, n_rows);

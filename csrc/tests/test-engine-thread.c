@@ -112,6 +112,24 @@ static void a_cancel_interrupts_a_pass_of_that_job_alone(void) {
     rig_end(rig);
 }
 
+static void a_cancel_is_one_even_where_the_memory_cannot_go_back(void) {
+    lcrt_rig *rig = rig_new();
+    rig->fake.can_trim = rig->fake.can_shift = false;
+    rig_start(rig);
+    lcrt_fake_hold(&rig->backend, true);
+    rig_submit(rig, 1, "abc", -1);
+    lcrt_fake_wait_held(&rig->backend);
+    lcrt_engine_cancel(rig->engine, 1);
+    rig_wait(rig, 1);
+    rig_check(rig, 1, "", LCRT_FINISH_CANCEL);
+    lcrt_fake_hold(&rig->backend, false);
+    rig_submit(rig, 2, "abc", 3); /* does not begin with what was left */
+    rig_wait(rig, 2);
+    rig_check(rig, 2, "def", LCRT_FINISH_LENGTH);
+    CHECK_INT(rig_stats(rig).n_faults, 0);
+    rig_end(rig);
+}
+
 /* Counts passes, and holds the first one of two sequences. */
 typedef struct pass_watch {
     lcrt_rig *rig;
@@ -278,6 +296,7 @@ int main(void) {
     RUN(a_reader_is_woken_when_the_engine_has_nothing_more_to_do);
     RUN(waiting_for_nothing_ends_with_the_time);
     RUN(a_cancel_interrupts_a_pass_of_that_job_alone);
+    RUN(a_cancel_is_one_even_where_the_memory_cannot_go_back);
     RUN(a_cancel_leaves_a_pass_of_several_jobs_alone);
     RUN(an_engine_is_freed_during_a_pass_and_with_jobs_waiting);
     RUN(an_engine_is_freed_while_its_reader_does_not_read);
