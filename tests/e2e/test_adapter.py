@@ -23,7 +23,7 @@ def client(daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder = tmp_path_factory.mktemp("adapters")
     for name in ("pirate", "poet"):
         add_adapter(daemon, folder, name)
-    with httpx.Client(base_url=daemon.url, timeout=60) as made:
+    with httpx.Client(base_url=daemon.url, timeout=300) as made:
         yield made
 
 

@@ -45,7 +45,7 @@ def client(daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     modelfile.write_text(f"FROM {Path(FOLDER / GGUF)}\n")
     made = lcrt(daemon.env, "create", "all-minilm", "-f", str(modelfile))
     assert made.returncode == 0, made.stderr
-    with httpx.Client(base_url=daemon.url, timeout=60) as made_client:
+    with httpx.Client(base_url=daemon.url, timeout=300) as made_client:
         yield made_client
 
 
@@ -60,11 +60,16 @@ def texts(n: int) -> list[str]:
     return [" ".join(WORDS[(i + k) % 12] for k in range(i % 14 + 1)) + f" {i}" for i in range(n)]
 
 
+HAS_TILES = "amx_bf16" in Path("/proc/cpuinfo").read_text()
+APART = 1e-4 if HAS_TILES else 2e-4
+"""Without tiles ggml multiplies, and rounds activations to halves: a pass of another size rounds others up."""
+
+
 def test_many_texts_in_one_request_are_what_each_is_alone_and_in_order(client: httpx.Client) -> None:
     together = np.array(embed(client, texts(200)))
     with ThreadPoolExecutor(32) as pool:
         alone = np.array([row for [row] in pool.map(lambda text: embed(client, text), texts(200))])
-    assert np.abs(together - alone).max() < 1e-4
+    assert np.abs(together - alone).max() < APART
     assert (together * alone).sum(axis=1).min() > 0.9999
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, rtol=1e-6)
 

@@ -20,7 +20,7 @@ MAX_TOKENS = 200
 
 def generate(daemon: Daemon, **fields: Any) -> httpx.Response:
     body = {"model": "smollm2", "prompt": "Give an example as JSON.", "stream": False, **fields}
-    return httpx.post(daemon.url + "/api/generate", json=body, timeout=120)
+    return httpx.post(daemon.url + "/api/generate", json=body, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_every_kind_of_form_is_kept(daemon: Daemon, form: dict[str, Any], whole:
             "max_tokens": MAX_TOKENS,
             **form,
         }
-        reply = httpx.post(daemon.url + "/v1/chat/completions", json=body, timeout=120)
+        reply = httpx.post(daemon.url + "/v1/chat/completions", json=body, timeout=300)
         assert reply.status_code == 200, reply.text
         choice = reply.json()["choices"][0]
         assert choice["finish_reason"] == "stop"

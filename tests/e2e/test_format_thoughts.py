@@ -55,7 +55,7 @@ def options(seed: int, **more: Any) -> dict[str, Any]:
 
 
 def post(daemon: Daemon, name: str, path: str, **fields: Any) -> dict[str, Any]:
-    reply = httpx.post(daemon.url + path, json={"model": name, "stream": False, **fields}, timeout=120)
+    reply = httpx.post(daemon.url + path, json={"model": name, "stream": False, **fields}, timeout=300)
     assert reply.status_code == 200, reply.text
     out: dict[str, Any] = reply.json()
     return out
@@ -69,7 +69,7 @@ def chat(daemon: Daemon, name: str, seed: int) -> Answer:
 
 def chat_streamed(daemon: Daemon, name: str, seed: int) -> Answer:
     body = {"model": name, "messages": MESSAGES, "format": SCHEMA, "options": options(seed)}
-    with httpx.stream("POST", daemon.url + "/api/chat", json=body, timeout=120) as reply:
+    with httpx.stream("POST", daemon.url + "/api/chat", json=body, timeout=300) as reply:
         parts = [json.loads(line) for line in reply.iter_lines()]
     content = "".join(part["message"]["content"] for part in parts)
     return content, "".join(part["message"].get("thinking", "") for part in parts), parts[-1]["done_reason"]

@@ -24,7 +24,7 @@ class Talk:
         if text:
             self.messages.append({"role": "user", "content": text})
         body = {"model": "smollm2", "messages": self.messages, "stream": False, "options": {"num_predict": 12}}
-        answer = httpx.post(daemon.url + "/api/chat", json=body, timeout=60)
+        answer = httpx.post(daemon.url + "/api/chat", json=body, timeout=300)
         assert answer.status_code == 200, answer.text
         content: str = answer.json()["message"]["content"]
         self.messages.append({"role": "assistant", "content": content})
@@ -41,7 +41,7 @@ def states(folder: Path) -> list[Path]:
 
 
 def unload(daemon: Daemon) -> None:
-    httpx.post(daemon.url + "/api/generate", json={"model": "smollm2", "keep_alive": 0}, timeout=60)
+    httpx.post(daemon.url + "/api/generate", json={"model": "smollm2", "keep_alive": 0}, timeout=300)
     assert wait_for(lambda: not httpx.get(daemon.url + "/api/ps").json()["models"])
 
 
@@ -89,7 +89,7 @@ def test_a_conversation_outlives_another_model_in_its_place_and_a_runner_that_is
     daemon, talk = start(tmp_path, LCRT_MAX_LOADED_MODELS="1"), Talk()
     answers = [talk.say(daemon, questions[0])]
     swap = {"model": "other", "prompt": "a", "raw": True, "stream": False, "options": {"num_predict": 1}}
-    assert httpx.post(daemon.url + "/api/generate", json=swap, timeout=60).status_code == 200
+    assert httpx.post(daemon.url + "/api/generate", json=swap, timeout=300).status_code == 200
     assert len(states(tmp_path)) == 1
     answers.append(talk.say(daemon, questions[1]))
     (runner,) = children(daemon.process.pid)

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
-import pytest
 
 from tests.e2e.conftest import SMOL, Daemon, add_smollm2, lcrt, start_daemon, stop_daemon
 from tests.e2e.test_return import start, states
@@ -21,7 +20,7 @@ COPY = f"{TEXT}\n\n{TEXT}\n\nThe harbour lies at the mouth"
 
 def complete(daemon: Daemon) -> dict[str, Any]:
     body = {"model": "smollm2", "prompt": COPY, "max_tokens": 48, "temperature": 0}
-    reply = httpx.post(daemon.url + "/v1/completions", json=body, timeout=60)
+    reply = httpx.post(daemon.url + "/v1/completions", json=body, timeout=300)
     assert reply.status_code == 200, reply.text
     found: dict[str, Any] = reply.json()
     return found
@@ -33,7 +32,6 @@ def drafted(daemon: Daemon) -> dict[str, int]:
     return counts
 
 
-@pytest.mark.timeout(180)
 def test_a_text_that_is_copied_is_guessed_unless_that_is_off(daemon: Daemon, tmp_path: Path) -> None:
     answers: list[dict[str, Any]] = []
     n_accepted = n_rejected = 0
@@ -68,7 +66,7 @@ class Written(NamedTuple):
 
 def write(daemon: Daemon, prompt: str) -> Written:
     body = {"model": "smollm2", "prompt": prompt, "raw": True, "stream": False, "logprobs": True, "top_logprobs": 2}
-    reply = httpx.post(daemon.url + "/api/generate", json=body | {"options": {"num_predict": 48}}, timeout=60)
+    reply = httpx.post(daemon.url + "/api/generate", json=body | {"options": {"num_predict": 48}}, timeout=300)
     assert reply.status_code == 200, reply.text
     answer = reply.json()
     entries = answer["logprobs"]
@@ -116,7 +114,6 @@ def test_what_was_guessed_is_stored_and_found_again_by_the_next_daemon(tmp_path:
     assert stop_daemon(again) == 0
 
 
-@pytest.mark.timeout(180)
 def test_a_draft_model_is_created_loaded_and_asked(daemon: Daemon, tmp_path: Path) -> None:
     first_layers(SMOL, tmp_path / "draft.gguf", 8)
     (tmp_path / "Modelfile").write_text(f"FROM {SMOL}\nDRAFT {tmp_path / 'draft.gguf'}\nPARAMETER temperature 0\n")
@@ -125,7 +122,7 @@ def test_a_draft_model_is_created_loaded_and_asked(daemon: Daemon, tmp_path: Pat
     body = {"prompt": "A story about a fox:", "raw": True, "stream": False, "options": {"num_predict": 24}}
     texts = []
     for model in ("smollm2", "drafted"):
-        reply = httpx.post(daemon.url + "/api/generate", json=body | {"model": model}, timeout=60)
+        reply = httpx.post(daemon.url + "/api/generate", json=body | {"model": model}, timeout=300)
         assert reply.status_code == 200, reply.text
         texts.append(reply.json()["response"])
     assert texts[0][:20] == texts[1][:20]
