@@ -1,10 +1,12 @@
 import gc
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lcrt.errors import BusyError, InvalidRequest, ModelFormatError
+from lcrt.native.adapter import Adapter
 from lcrt.native.model import Model
 from lcrt.runner import adapters
 from lcrt.runner.adapters import Adapters
@@ -45,6 +47,28 @@ def test_sizes_are_of_all_that_is_in_memory(model: Model, files: list[str], monk
     del used
     gc.collect()
     assert source.size() == one
+
+
+def test_sizes_are_told_while_a_file_is_read(model: Model, files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    entered, go = threading.Event(), threading.Event()
+
+    def read(of: Model, path: str) -> Adapter:
+        entered.set()
+        assert go.wait(10)
+        return Adapter(of, path)
+
+    source = Adapters(model)
+    monkeypatch.setattr(adapters, "Adapter", read)
+    reader = threading.Thread(target=source.take, args=([(files[0], 1.0)],))
+    reader.start()
+    assert entered.wait(10)
+    teller: list[int] = []
+    telling = threading.Thread(target=lambda: teller.append(source.size()), daemon=True)
+    telling.start()
+    telling.join(5)
+    go.set()
+    reader.join()
+    assert teller == [0]
 
 
 def test_the_longest_unused_goes_first(model: Model, files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,11 +31,18 @@ from tests.runner.fake_embedder import CharVocab, SumEmbedder, adapters_of
 
 
 class Named:
-    """Adapters of which one is not there; the model has one of its own."""
+    """Adapters of which one is not there and one takes its time; the model has one of its own."""
 
     own = adapters_of(0.25)
 
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+        self.go = threading.Event()
+
     def take(self, wanted: Sequence[tuple[str, float]]) -> Pairs:
+        if any(path == "slow" for path, _ in wanted):
+            self.entered.release()
+            assert self.go.wait(10)
         if any(path == "absent" for path, _ in wanted):
             raise InvalidRequest("an adapter cannot be applied to this model")
         return adapters_of(*(scale for _, scale in wanted))
@@ -49,6 +56,7 @@ class Asking:
         self.go = threading.Event()
         self.go.set()
         self.embedder = SumEmbedder(0, [])
+        self.named = Named()
 
         def batcher(done: Callable[[int, Reply], None]) -> Batcher:
             self.n_made += 1
@@ -60,7 +68,7 @@ class Asking:
             assert self.go.wait(10)
             return Rendered("".join(f"<{message.content}>" for message in request.messages))
 
-        self.answerer = Answerer(CharVocab(), Setup(Limit(100, 100), is_ranker), render, batcher, Named())
+        self.answerer = Answerer(CharVocab(), Setup(Limit(100, 100), is_ranker), render, batcher, self.named)
 
     def ask(self, *questions: Question) -> list[Reply]:
         for number, question in enumerate(questions):
@@ -189,6 +197,18 @@ def test_a_question_that_is_cancelled_before_its_turn_costs_nothing(make: Make) 
     asking.answerer.cancel(6)
     asking.go.set()
     asking.ask(Embed(("a",), adapters=(("a", 1.0),)), Tokenise("x"))
+    assert asking.embedder.passes == [[3]]
+
+
+def test_a_question_that_is_cancelled_while_its_adapters_come_costs_nothing(make: Make) -> None:
+    asking = make()
+    asking.ask(Embed(("warm",)))
+    asking.embedder.passes.clear()
+    asking.answerer.ask(5, Embed(("gone",), adapters=(("slow", 1.0),)))
+    asking.named.entered.acquire()
+    asking.answerer.cancel(5)
+    asking.named.go.set()
+    asking.ask(Embed(("a",), adapters=(("a", 1.0),)))
     assert asking.embedder.passes == [[3]]
 
 

@@ -26,7 +26,8 @@ class Adapters:
 
     def __init__(self, model: Model, own: Iterable[str] = ()) -> None:
         self._model = model
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # held while files are read
+        self._alive_lock = threading.Lock()
         self._kept: OrderedDict[str, Adapter] = OrderedDict()
         self._alive: weakref.WeakSet[Adapter] = weakref.WeakSet()
         self._own = {path: Adapter(model, path) for path in own}
@@ -42,8 +43,8 @@ class Adapters:
         return sum(adapter.size for adapter in self._own.values())
 
     def size(self) -> int:
-        """Bytes of the others that are in memory now: kept, or some request's."""
-        with self._lock:
+        """Bytes of the others that are in memory now: kept, or some request's. Waits for no file."""
+        with self._alive_lock:
             return sum(adapter.size for adapter in self._alive)
 
     def take(self, wanted: Sequence[tuple[str, float]]) -> Pairs:
@@ -73,5 +74,6 @@ class Adapters:
         except EngineError as error:
             reason = error.message.rpartition("`: ")[2].replace(path, "the file")
             raise InvalidRequest(f"an adapter cannot be applied to this model: {reason}") from error
-        self._alive.add(adapter)
+        with self._alive_lock:
+            self._alive.add(adapter)
         return adapter

@@ -178,11 +178,10 @@ class Answerer:
             number, question = item
             if number not in self._queued:
                 continue  # cancelled before its turn
-            self._queued.discard(number)
             try:
                 if isinstance(question, Embed | Rank):
                     self.warm_up()
-                    self._start(number, question)
+                    self._start(number, question, is_queued=True)
                 else:
                     self._outbox.put(number, self._answer(question))
             except LcrtError as error:
@@ -190,8 +189,10 @@ class Answerer:
             except Exception:
                 log.exception("question %d could not be answered", number)
                 self._outbox.put(number, Refused(failure_of(EngineError("the question could not be answered"))))
+            finally:
+                self._queued.discard(number)
 
-    def _start(self, number: int, question: Embed | Rank) -> None:
+    def _start(self, number: int, question: Embed | Rank, *, is_queued: bool = False) -> None:
         try:
             ticket = self._ticket(number, question)
             ticket.adapters = self._adapters_of(question)
@@ -202,6 +203,9 @@ class Answerer:
             self._outbox.put(number, Vectors([], 0) if isinstance(question, Embed) else Scores([], 0))
             return
         self._tickets[number] = ticket
+        if is_queued and number not in self._queued:  # cancelled while its adapters came
+            self._tickets.pop(number, None)
+            return
         self.warm_up().put(ticket)
 
     def _adapters_of(self, question: Embed | Rank) -> Pairs:
