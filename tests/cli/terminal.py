@@ -13,7 +13,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-_TIMEOUT = 15.0
+_TIMEOUT = 60.0
 
 
 class Terminal:

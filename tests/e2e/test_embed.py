@@ -15,6 +15,7 @@ from ci.minilm import GGUF
 from ci.models import FOLDER
 from tests.e2e.conftest import Daemon, lcrt
 from tests.golden.test_golden import recordings
+from tests.native.bert import APART
 
 SENTENCE = "The sky is blue because of Rayleigh scattering"
 WORDS = [
@@ -58,11 +59,6 @@ def embed(client: httpx.Client, texts: str | list[str], model: str = "all-minilm
 
 def texts(n: int) -> list[str]:
     return [" ".join(WORDS[(i + k) % 12] for k in range(i % 14 + 1)) + f" {i}" for i in range(n)]
-
-
-HAS_TILES = "amx_bf16" in Path("/proc/cpuinfo").read_text()
-APART = 1e-4 if HAS_TILES else 2e-4
-"""Without tiles ggml multiplies, and rounds activations to halves: a pass of another size rounds others up."""
 
 
 def test_many_texts_in_one_request_are_what_each_is_alone_and_in_order(client: httpx.Client) -> None:

@@ -14,6 +14,12 @@ N_HEADS = 12
 N_LAYERS = 6
 EPSILON = 1e-12
 
+APART = 1e-4 if "amx_bf16" in Path("/proc/cpuinfo").read_text() else 3e-4
+"""How far elements of normalised vectors may be apart that were computed in other company, with weights in halves.
+
+Without tiles ggml multiplies, which rounds activations to halves: in a pass of another size others are rounded up.
+"""
+
 
 def weights(path: Path) -> dict[str, NDArray[np.float32]]:
     """The tensors of a safetensors file in single precision."""
