@@ -137,6 +137,7 @@ def test_show_list_save_and_load(talk: Terminal, fake: FakeDaemon) -> None:
     fake.on("GET", "/api/tags", objects({"models": [{"name": "listed:latest"}]}))
     fake.on("POST", "/api/create", objects({"status": "success"}))
     talk.type("hello\r")
+    talk.expect("answer one")
     talk.expect(">>> ")
     for line, answer in [
         ("/show license", "MIT"),
