@@ -160,13 +160,15 @@ static bool can_draft(const lcrt_engine *engine) {
     return engine->n_streams <= STREAMS_MAX;
 }
 
-/* Where a pass wants as many rows of each sequence, all wish the same. */
+/* Where a pass wants as many rows of each sequence, all wish the same. Memory with snapshots wants it in a pool too: a
+ * pass of uneven ones falls apart, and the snapshots of one part do not outlive the next. */
 static void level_wishes(lcrt_engine *engine) {
+    bool even = engine->backend.info.consecutive || engine->backend.info.n_undo > 0;
     int32_t n_least = INT32_MAX;
     for (int32_t i = 0; i < engine->n_shares; i++) {
         n_least = engine->wishes[i].n_max < n_least ? engine->wishes[i].n_max : n_least;
     }
-    for (int32_t i = 0; i < engine->n_shares && engine->backend.info.consecutive; i++) {
+    for (int32_t i = 0; i < engine->n_shares && even; i++) {
         engine->wishes[i].n_max = n_least;
     }
 }

@@ -2,7 +2,8 @@
 #include "engine-state.h"
 
 void lcrt_engine_level_streams(lcrt_engine *engine) {
-    if (!engine->backend.info.consecutive || engine->n_streams < 2) {
+    bool even = engine->backend.info.consecutive || engine->backend.info.n_undo > 0;
+    if (!even || engine->n_streams < 2) {
         return;
     }
     int32_t n_least = INT32_MAX;

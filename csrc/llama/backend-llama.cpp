@@ -61,6 +61,13 @@ bool undo(context *ctx) {
     return clean;
 }
 
+/* llama.cpp takes the rows of a pass that was broken off back itself, and where it keeps snapshots of recurrent states it
+ * goes back to one that this pass has not written. Only what began with the pass is right then, as there is nothing. */
+bool is_as_before(const context *ctx) {
+    return ctx->undo.most() == 0 ||
+           std::all_of(ctx->first.begin(), ctx->first.end(), [](llama_pos p0) { return p0 == 0 || p0 == INT_MAX; });
+}
+
 void note_pass(context *ctx, const llama_batch &batch) {
     ctx->undo.begin_pass();
     for (size_t seq = 0; seq < ctx->first.size() && ctx->undo.most() > 0; seq++) {
@@ -105,7 +112,7 @@ lcrt_status decode(void *self, const lcrt_row *rows, int32_t n_rows) {
             ctx->n_rows = 0;
             return LCRT_ERR_FULL;
         case 2:
-            return undo(ctx) ? LCRT_ERR_CANCELLED : LCRT_ERR_BACKEND;
+            return undo(ctx) && is_as_before(ctx) ? LCRT_ERR_CANCELLED : LCRT_ERR_BACKEND;
         case -1:
             ctx->n_rows = 0;
             return LCRT_ERR_INVALID;

@@ -115,7 +115,8 @@ lcrt_status to_llama(const request &req, const lcrt::kv_plan &plan, llama_contex
     out->flash_attn_type = static_cast<llama_flash_attn_type>(std::clamp<int>(p.flash_attention, -1, 1));
     out->kv_unified = plan.unified;
     out->swa_full = p.swa_full;
-    out->n_rs_seq = p.guess && req.model->info.n_heads_ahead > 0 && req.model->info.hybrid ? n_undo : 0;
+    const bool guesses = p.guess && req.model->info.n_heads_ahead > 0 && req.model->info.hybrid;
+    out->n_rs_seq = guesses && out->n_ubatch > n_undo + 1 ? n_undo : 0; /* llama.cpp ends the process otherwise */
     out->no_perf = true;
     return LCRT_OK;
 }

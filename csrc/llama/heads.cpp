@@ -119,7 +119,7 @@ int32_t heads::decode() {
     n_rows = 0;
     const hush hush;
     const int32_t code = llama_decode(llama, batch);
-    if (code < 0) {
+    if (code < -1) { /* -1: rows that do not follow what is there. Nothing has changed; they begin anew. */
         broken = true;
         hush.tell();
     }

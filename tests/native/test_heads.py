@@ -197,18 +197,40 @@ def test_a_full_context_shifts_as_without(attention: Model) -> None:
     assert got.usage.n_accepted == got.usage.n_drafted > 150
 
 
+def cancelled(engine: Engine, prompt: list[int]) -> list[int]:
+    """Ask, cancel when the first token comes, and return what came till the end."""
+    tokens: list[int] = []
+    engine.submit(7, prompt, GREEDY, ignore_eog=True)
+    while True:
+        assert engine.wait(10)
+        for event in engine.events():
+            tokens += event.tokens
+            engine.cancel(7)
+            if event.finish is not None:
+                assert event.finish == "cancel", event.error
+                return tokens
+
+
 def test_after_a_cancel_they_go_on(attention: Model) -> None:
     with open_engine(attention) as engine:
-        engine.submit(7, PROMPT, GREEDY, ignore_eog=True)
-        finish = None
-        while finish is None:
-            assert engine.wait(10)
-            for event in engine.events():
-                engine.cancel(7)
-                finish = event.finish or finish
-        assert finish == "cancel"
+        cancelled(engine, PROMPT)
         got = ask(engine, [*PROMPT, LETTER], n=60)
     assert got.usage.n_accepted == got.usage.n_drafted > 40
+
+
+def test_answers_behind_what_was_cancelled_are_the_same(make: _Make) -> None:
+    """A pass that is broken off leaves no state of a pass before as its own."""
+    model = make()
+    with open_engine(model, 0) as plain, open_engine(model) as engine:
+        for first in range(100):
+            prompt = [1, LETTER + first % 20, LETTER + first // 20, *PROMPT]
+            prompt += [*cancelled(engine, prompt), LETTER]
+            check_same(ask(engine, prompt), ask(plain, prompt))
+
+
+def test_with_small_batches_nothing_is_guessed_where_snapshots_do_not_fit(make: _Make) -> None:
+    with open_engine(make(0.1), 0) as plain, open_engine(make(0.1), n_batch=4) as engine:
+        check_same(ask(engine, PROMPT), ask(plain, PROMPT))
 
 
 def test_the_same_seed_samples_the_same_answer(make: _Make) -> None:
