@@ -1,5 +1,6 @@
 """Checkpoints in FP8: their numbers times their scales are what is converted."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 
 from lcrt.convert import plan
+from lcrt.convert.look_process import look_at
 from lcrt.errors import InvalidRequest, LcrtError, UnsupportedModel
+from tests.convert import folders_models as models
 from tests.convert.folders_fp8 import SETTINGS, Checkpoint
 
 
@@ -38,6 +41,54 @@ def test_they_become_bf16_unless_something_else_is_asked_for(tmp_path: Path) -> 
     np.testing.assert_allclose(found, checkpoint.wanted["model.layers.0.mlp.down_proj.weight"].ravel(), rtol=2**-8)
 
 
+FP8_GROUP = {"weights": {"type": "float", "num_bits": 8, "strategy": "channel"}}
+INT4_GROUP = {"weights": {"type": "int", "num_bits": 4, "strategy": "group"}}
+
+
+def compressed(*groups: object) -> dict[str, Any]:
+    return {
+        "quant_method": "compressed-tensors",
+        "config_groups": {f"group_{n}": group for n, group in enumerate(groups)},
+    }
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        compressed(FP8_GROUP, {"weights": None}),
+        compressed(),
+        {"quant_method": "modelopt", "quant_algo": "FP8"},
+        {"quant_method": "modelopt", "quant_algo": "FP8_PER_CHANNEL_PER_TOKEN"},
+        {"quant_method": "modelopt", "quantization": {"quant_algo": "FP8"}},
+    ],
+)
+def test_tools_that_make_other_kinds_too_say_that_it_is_fp8(settings: dict[str, Any], tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "model", "weight_scale", "row")
+    checkpoint.save(settings)
+    found = checkpoint.converted("blk.1.ffn_up.weight", "F32")
+    np.testing.assert_allclose(found, checkpoint.wanted["model.layers.1.mlp.up_proj.weight"].ravel(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        (compressed(FP8_GROUP, INT4_GROUP), "compressed-tensors of the type int in 4 bits"),
+        (compressed({"weights": {"type": "int", "num_bits": 8}}), "compressed-tensors of the type int in 8 bits"),
+        (compressed({"weights": {"num_bits": 8}}), "compressed-tensors of the type int in 8 bits"),
+        (compressed({"weights": {"type": "float", "num_bits": 4}}), "compressed-tensors of the type float in 4 bits"),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, "modelopt NVFP4"),
+        ({"quant_method": "modelopt", "quantization": {"quant_algo": "W4A8_AWQ"}}, "modelopt W4A8_AWQ"),
+        ({"quant_method": "modelopt"}, "modelopt without a name"),
+    ],
+)
+def test_other_kinds_of_the_same_tools_are_refused_by_their_config_alone(
+    settings: dict[str, Any], kind: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({**models.config("llama"), "quantization_config": settings}))
+    with pytest.raises(UnsupportedModel, match=f"their kind is {kind}\n"):
+        look_at(tmp_path, config_only=True)
+
+
 NAME = "model.layers.0.mlp.up_proj."
 
 
@@ -50,6 +101,7 @@ NAME = "model.layers.0.mlp.up_proj."
         ({NAME + "weight_scale": ("I32", (), bytes(4))}, SETTINGS, UnsupportedModel, "weight_scale holds I32"),
         ({}, SETTINGS | {"weight_block_size": [0, 1]}, InvalidRequest, "weight_block_size must be two"),
         ({}, SETTINGS | {"quant_method": "awq"}, UnsupportedModel, "their kind is awq"),
+        ({}, compressed(7), InvalidRequest, "group_0 must be an object"),
         ({}, {"bits": 4}, UnsupportedModel, "their kind is not told"),
         ({}, None, UnsupportedModel, "no place for"),
         ({NAME + "weight": ("I8", (160, 128), bytes(160 * 128))}, SETTINGS, UnsupportedModel, "holds I8 numbers"),

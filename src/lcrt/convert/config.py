@@ -103,6 +103,11 @@ class Config:
             raise self._wrong(name, "an object")
         return Config(value, self._file_name)
 
+    def parts(self, name: str) -> list["Config"]:
+        """Read the objects in the object in the object."""
+        inner = self.part(name)
+        return [inner.part(key) for key in self._values.get(name) or ()]
+
     def over(self, name: str) -> "Config":
         """Lay the object in the object over this one, which keeps the names of its architectures."""
         value = self._value(name, {})

@@ -16,7 +16,10 @@ from lcrt.convert.safetensors import Stored
 from lcrt.errors import InvalidRequest, UnsupportedModel
 
 FP8 = "F8_E4M3"
-_METHODS = ("fp8", "fbgemm_fp8", "compressed-tensors", "modelopt")
+_COMPRESSED, _MODELOPT = "compressed-tensors", "modelopt"
+_METHODS = ("fp8", "fbgemm_fp8", _COMPRESSED, _MODELOPT)
+"""The last two name their tool, which makes other kinds of weights too."""
+
 _WEIGHT = ".weight"
 _SCALES = (".weight_scale_inv", ".weight_scale")
 _LEFT_OUT = (".input_scale", ".activation_scale", ".input_scale_ub", ".output_scale", *(f".{x}_scale" for x in "qkv"))
@@ -42,11 +45,29 @@ class Scale(msgspec.Struct, frozen=True):
 def check_method(config: Config) -> None:
     """Refuse a quantized checkpoint of another kind. What of it is FP8 in truth each tensor says."""
     if config.has(QUANTIZATION):
-        method = config.part(QUANTIZATION).text("quant_method", "")
-        if method not in _METHODS:
-            raise UnsupportedModel(
-                f"quantized weights cannot be converted: their kind is {method or 'not told'}", _HINT
-            )
+        other = _other_kind(config.part(QUANTIZATION))
+        if other:
+            raise UnsupportedModel(f"quantized weights cannot be converted: their kind is {other}", _HINT)
+
+
+def _other_kind(told: Config) -> str:
+    """Name the kind of weights that are not in FP8; empty where they may be."""
+    method = told.text("quant_method", "")
+    if method not in _METHODS:
+        return method or "not told"
+    if method == _COMPRESSED:
+        for group in told.parts("config_groups"):
+            # Where there is no word of its weights, only what goes into a layer is in few bits.
+            weights = group.part("weights")
+            kind, n_bits = weights.text("type", "int"), weights.count("num_bits", 8)
+            if group.has("weights") and (kind, n_bits) != ("float", 8):
+                return f"{method} of the type {kind} in {n_bits} bits"
+    if method == _MODELOPT:
+        # Its own file has that one level further down, as some copies of it in here do.
+        algorithm = told.part("quantization").text("quant_algo", told.text("quant_algo", ""))
+        if not algorithm.upper().startswith("FP8"):
+            return f"{method} {algorithm or 'without a name'}"
+    return ""
 
 
 def take_scales(config: Config, stored: Mapping[str, Stored]) -> tuple[dict[str, Stored], dict[str, Scale]]:
