@@ -116,6 +116,15 @@ def test_a_realm_on_another_host_gets_nothing(
     del model
 
 
+@pytest.mark.parametrize("realm", ["http://[x", "http://127.0.0.1:99999/token"])
+def test_a_realm_that_is_no_address_is_told_with_advice(registry: Registry, pull: Pull, model: str, realm: str) -> None:
+    Gate(registry, has_signed, realm)
+    with pytest.raises(LcrtError, match="is no web address") as caught:
+        pull()
+    assert caught.value.hint
+    del model
+
+
 def test_a_realm_that_sends_a_request_for_a_token_elsewhere_gets_none(
     registry: Registry, storage: Registry, pull: Pull, model: str
 ) -> None:

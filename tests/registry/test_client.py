@@ -10,7 +10,7 @@ from lcrt.registry.options import PullRequest
 from lcrt.registry.progress import Progress
 from lcrt.store.store import Store
 from tests.registry.conftest import Open
-from tests.registry.server import MODEL, Handler, Registry, content
+from tests.registry.server import MODEL, Handler, Registry, content, status
 from tests.registry.tls import make_certificate, tls_front
 
 Pull = Callable[..., list[Progress]]
@@ -89,6 +89,18 @@ def test_a_proxy_of_the_environment_is_used(
     name = ModelName.parse("far.invalid/library/m")
     assert list(open_registries().pull(name, PullRequest(insecure=True)))[-1].status == "success"
     assert store.blobs.read(model) == DATA
+
+
+@pytest.mark.parametrize("address", ["http://[x", "http://127.0.0.1:99999/y", "ftp://127.0.0.1/y"])
+def test_a_redirect_to_no_web_address_is_told_with_advice(
+    registry: Registry, pull: Pull, model: str, address: str
+) -> None:
+    registry.always = status(307, Location=address)
+    with pytest.raises(LcrtError, match="redirects to what is no web address: ") as caught:
+        pull()
+    assert address in caught.value.message
+    assert caught.value.hint
+    del model
 
 
 def test_registries_are_told_who_asks(registry: Registry, pull: Pull, model: str) -> None:

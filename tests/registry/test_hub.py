@@ -14,7 +14,7 @@ from lcrt.registry.service import Registries
 from lcrt.store.store import Store
 from tests.registry.conftest import OPTIONS
 from tests.registry.hub import Hub, Noted
-from tests.registry.server import Registry, drop, status
+from tests.registry.server import Handler, Registry, drop, status
 
 Pull = Callable[[str], Noted]
 Q4, Q8, MMPROJ = (b"GGUF" + bytes([n]) * 1000 for n in range(3))
@@ -162,6 +162,19 @@ def test_a_listing_with_a_false_digest_is_refused(hub: Hub, pull: Pull, monkeypa
     with pytest.raises(LcrtError, match="tells no digest that can be checked"):
         pull("hf.co/org/repo")
     del hub
+
+
+@pytest.mark.parametrize("address", ["http://[x", "http://127.0.0.1:99999/y"])
+def test_a_listing_that_goes_on_nowhere_is_refused(hub: Hub, pull: Pull, address: str) -> None:
+    def guard(handler: Handler) -> bool:
+        if "/tree/main" in handler.path:
+            handler.reply(200, b"[]", Link=f'<{address}>; rel="next"')
+        return "/tree/main" not in handler.path
+
+    hub.guard = guard
+    with pytest.raises(LcrtError, match="redirects to what is no web address") as caught:
+        pull("hf.co/org/repo")
+    assert caught.value.hint
 
 
 def files(*paths: str) -> list[HubFile]:

@@ -175,3 +175,44 @@ def test_an_address_that_was_noted_earlier_gets_no_secret_either(
     assert push(uploads=1)[-1].status == "success"
     assert not any("authorization" in asked.headers for asked in storage.asked)
     assert registry.manifests["library/m/manifests/latest"] == raw
+
+
+NO_ADDRESSES = ("http://[x", "https://127.0.0.1:99999/u")
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+@pytest.mark.parametrize("answer", ["begins", "takes a chunk", "names a storage"])
+def test_an_upload_that_goes_on_nowhere_is_told_with_advice(
+    registry: Registry, push: Push, raw: bytes, address: str, answer: str
+) -> None:
+    def away(handler: Handler) -> bool:
+        if handler.command != "PATCH":
+            return False
+        if answer == "names a storage":
+            handler.reply(307, Location=address, Docker_Upload_Location=handler.path)
+        else:
+            handler.reply(202, Location=address)
+        return True
+
+    if answer == "begins":
+        registry.guard = _begun_at(address)
+    else:
+        registry.upload_faults.extend([away] * 9)
+    with pytest.raises(LcrtError, match="redirects to what is no web address: ") as caught:
+        push(uploads=1)
+    assert address in caught.value.message
+    assert caught.value.hint
+    assert registry.manifests == {}
+    del raw
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+def test_after_an_address_that_was_noted_and_is_none_an_upload_begins_anew(
+    registry: Registry, store: Store, push: Push, raw: bytes, address: str
+) -> None:
+    facts = (f"http://{registry.host}", "library/m", DIGEST)
+    with store.uploads.open(*facts) as record:
+        record.write(json.dumps({"url": address, "pieces": []}).encode())
+    assert push(uploads=1)[-1].status == "success"
+    assert registry.blobs[DIGEST] == DATA
+    assert registry.manifests["library/m/manifests/latest"] == raw

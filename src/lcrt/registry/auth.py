@@ -111,7 +111,13 @@ class Authenticator:
 
 
 def _check_realm(url: str, realm: str) -> None:
-    asked, wanted = place(url), place(realm)
+    try:
+        asked, wanted = place(url), place(realm)
+    except ValueError as error:
+        raise LcrtError(
+            f'realm "{realm}" of {host_of(url)} is no web address',
+            "the registry is set up wrongly: ask whoever runs it",
+        ) from error
     if asked[1:] != wanted[1:]:
         raise LcrtError(
             f'realm host "{host_of(realm)}" does not match original host "{host_of(url)}"',

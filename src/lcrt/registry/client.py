@@ -180,7 +180,7 @@ class Client:
             if not call.follow or response.status_code not in _REDIRECTS or not location:
                 return response
             response.close()
-            here = redirected(call, urljoin(here.url, location))
+            here = redirected(call, resolved(here.url, location))
         raise Refused(f"{host_of(call.url)}: maximum redirects exceeded ({_N_REDIRECTS})", hint=_SET_UP)
 
     def _send_authorised(self, call: Call) -> httpx2.Response:
@@ -232,14 +232,28 @@ def _read_widely(response: httpx2.Response) -> None:
         stream.read = lambda n_bytes, timeout=None: read(stream, max(n_bytes, _READ_SIZE), timeout)
 
 
+def resolved(url: str, location: str) -> str:
+    """The address that an answer from ``url`` names, perhaps not in full; Refused when it is none."""
+    try:
+        target = urljoin(url, location)
+        place(target)
+    except ValueError as error:
+        raise _no_address(url, location) from error
+    return target
+
+
 def redirected(first: Call, target: str) -> Call:
     """The request as the next host gets it: without secrets unless it is the host that was asked first.
 
-    Refused when the way would lose its TLS.
+    Refused when the way would lose its TLS, or is none.
     """
-    if place(target)[0] not in ("http", "https"):
-        raise Refused(f"{host_of(first.url)} redirects to what is no web address: {target}", hint=_SET_UP)
-    if place(first.url)[0] == "https" and place(target)[0] == "http":
+    try:
+        scheme = place(target)[0]
+    except ValueError as error:
+        raise _no_address(first.url, target) from error
+    if scheme not in ("http", "https"):
+        raise _no_address(first.url, target)
+    if place(first.url)[0] == "https" and scheme == "http":
         raise Refused(
             f"{host_of(first.url)} redirects to a place without TLS: {host_of(target)}",
             hint="nothing is sent or fetched that way: a server behind a proxy must be told that it speaks https",
@@ -248,6 +262,10 @@ def redirected(first: Call, target: str) -> Call:
         return msgspec.structs.replace(first, url=target)
     headers = {name: value for name, value in first.headers.items() if name.lower() != "authorization"}
     return msgspec.structs.replace(first, url=target, headers=headers, repository="")
+
+
+def _no_address(url: str, target: str) -> Refused:
+    return Refused(f"{host_of(url)} redirects to what is no web address: {target}", hint=_SET_UP)
 
 
 def _beginning(reply: Reply) -> bytes:

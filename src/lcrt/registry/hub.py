@@ -4,13 +4,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 import msgspec
 
 from lcrt.core.name import DEFAULT_TAG, ModelName
 from lcrt.errors import LcrtError
-from lcrt.registry.client import Call, Client, Reply
+from lcrt.registry.client import Call, Client, Reply, resolved
 from lcrt.registry.failure import Refused
 from lcrt.registry.options import Mirrors
 from lcrt.registry.remote import place
@@ -158,7 +158,7 @@ def _page(client: Client, hub: Hub, url: str, repository: str) -> tuple[bytes, s
     with client.open(Call("GET", url, hub.headers())) as reply:
         check(reply, hub, ModelName(place(hub.endpoint)[1], namespace, model, DEFAULT_TAG))
         following = _NEXT.search(reply.headers.get("link", ""))
-        address = urljoin(url, following[1]) if following else None
+        address = resolved(url, following[1]) if following else None
         return reply.read(_LISTING_MAX), address if address and place(address) == place(url) else None
 
 

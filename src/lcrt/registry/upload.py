@@ -8,14 +8,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode
 
 import msgspec
 
 from lcrt.core.name import ModelName
 from lcrt.errors import Cancelled, LcrtError
 from lcrt.registry.chunks import Chunk, chunk_size, chunks
-from lcrt.registry.client import Body, Call, Client, Reply, redirected
+from lcrt.registry.client import Body, Call, Client, Reply, redirected, resolved
 from lcrt.registry.failure import Refused, Transient
 from lcrt.registry.manifest import TRIES
 from lcrt.registry.options import Options
@@ -235,7 +235,8 @@ class Upload:
             is_for_storage = reply.status == _TO_STORAGE
             if not is_for_storage:
                 reply.check_done()
-            following, target = _next_url(reply), urljoin(reply.url, reply.headers.get("location", ""))
+            following = _next_url(reply)
+            target = resolved(reply.url, reply.headers.get("location", "")) if is_for_storage else ""
         if is_for_storage:
             self._put_elsewhere(target, chunk)
         return session.after(chunk.end, self._sum, following)
@@ -318,4 +319,4 @@ def _next_url(reply: Reply) -> str:
     if not location:
         hint = "is this a registry? its address may be wrong, or a proxy on the way may drop headers"
         raise Refused(f"{host_of(reply.url)} does not say where the upload goes on", reply.status, hint)
-    return urljoin(reply.url, location)
+    return resolved(reply.url, location)
