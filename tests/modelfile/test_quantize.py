@@ -18,7 +18,7 @@ from lcrt.gguf.types import FILE_TYPES
 from lcrt.modelfile import quantize
 from lcrt.modelfile.create import Progress, create
 from lcrt.modelfile.importance import read_importance
-from lcrt.modelfile.quantize import least_size, target_type
+from lcrt.modelfile.quantize import least_size, needs_importance, target_type
 from lcrt.native.runtime import init
 from lcrt.store import layers, room
 from lcrt.store.layers import parse_config
@@ -102,6 +102,10 @@ def test_types_of_few_bits_want_an_importance_matrix(store: Store, source: str, 
         run(store, CreateRequest("m", files={"m.gguf": source}, quantize=name))
     assert "--imatrix" in (refused.value.hint or "")
     assert (store.find(named("m")), leftovers(store)) == (None, [])
+
+
+def test_which_types_want_one_is_known_before_anything_is_made() -> None:
+    assert {name for name in TYPES if needs_importance(name)} == set(ONLY_WITH_IMPORTANCE)
 
 
 @pytest.mark.parametrize("name", ["IQ3_XXS", "Q2_K_S"])

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from lcrt.core.name import ModelName
-from lcrt.errors import LcrtError, UnsupportedModel
+from lcrt.errors import InvalidRequest, LcrtError, ModelFormatError, StoreError, UnsupportedModel
+from lcrt.registry import hub_choice
 from lcrt.registry.hub import HubFile
 from lcrt.registry.hub_choice import INDEX, choose
 from lcrt.registry.hub_found import Found
@@ -37,9 +38,13 @@ INDEXED = json.dumps({"weight_map": dict(zip("ab", SHARDS, strict=True))}).encod
 
 
 class Maker(Noted):
-    """Makes a model of the files, one layer for all of them; ``refusal`` is raised by the check of that number."""
+    """Makes a model of the files, one layer for all of them; ``refusal`` is raised by the check of that number.
+
+    ``failure`` is what making it ends with.
+    """
 
     refusal: dict[int, LcrtError] = {}  # noqa: RUF012 -- replaced, never changed
+    failure: LcrtError | None = None
 
     def check(self, found: Found) -> None:
         super().check(found)
@@ -49,6 +54,8 @@ class Maker(Noted):
     def publish(self, found: Found) -> Iterator[Progress]:
         yield from super().publish(found)
         yield Progress("converting model", "0", 2, 1)
+        if self.failure is not None:
+            raise self.failure
         with self.store.hold() as hold:
             digest, size, _ = hold.put(b"".join(self.files.values())[::-1])
             self.store.publish(found.name, b"{}", (Layer(MODEL, digest, size),))
@@ -139,6 +146,33 @@ def test_one_that_cannot_be_converted_costs_no_weights(
     assert list(store.blobs.directory.iterdir()) == [], "what came for it went"
 
 
+@pytest.mark.parametrize("kind", [InvalidRequest, UnsupportedModel, ModelFormatError])
+def test_weights_that_no_model_can_be_made_of_do_not_stay(
+    hub: Hub, store: Store, maker: Maker, pull: Pull, kind: type[LcrtError]
+) -> None:
+    maker.failure = kind("the tensors are of another model")
+    with pytest.raises(kind) as caught:
+        pull()
+    assert caught.value.hint
+    assert maker.files.keys() > SHARDS.keys(), "they were all there"
+    assert list(store.blobs.directory.iterdir()) == []
+    del hub
+
+
+def test_weights_stay_where_another_try_may_make_a_model_of_them(
+    hub: Hub, storage: Registry, store: Store, maker: Maker, pull: Pull
+) -> None:
+    maker.failure = StoreError("no space left on device")
+    with pytest.raises(StoreError):
+        pull()
+    maker.failure = None
+    storage.asked.clear()
+    assert pull()[-1].status == "success"
+    assert storage.asked == []
+    assert store.get(NAME).layers
+    del hub
+
+
 def test_a_pull_that_is_given_up_goes_on_where_it_was(
     hub: Hub, storage: Registry, store: Store, maker: Maker, pull: Pull
 ) -> None:
@@ -210,6 +244,19 @@ def _model(hub: Hub, store: Store) -> None:
 def _mark(hub: Hub, store: Store) -> None:
     (path,) = (store.directory / ".lcrt" / "origins").iterdir()
     path.write_bytes(path.read_bytes()[:-2])
+
+
+def test_after_a_change_of_how_models_are_made_it_is_made_again(
+    hub: Hub, maker: Maker, pull: Pull, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pull()
+    maker.files = {}
+    pull()
+    assert not maker.files
+    monkeypatch.setattr(hub_choice, "RECIPE", hub_choice.RECIPE + 1)
+    pull()
+    assert maker.files["config.json"] == CONFIG
+    del hub
 
 
 @pytest.mark.parametrize("change", [_weights, _tokenizer, _system, _blob, _model, _mark])

@@ -132,9 +132,18 @@ def _other_architecture(files: dict[str, bytes]) -> None:
     files["config.json"] = b'{"architectures": ["FooForCausalLM"]}'
 
 
-def _quantized(files: dict[str, bytes]) -> None:
-    config = msgspec.json.decode(files["config.json"]) | {"quantization_config": {"quant_method": "gptq"}}
+def _with_config(files: dict[str, bytes], quantization: object) -> None:
+    config = msgspec.json.decode(files["config.json"]) | {"quantization_config": quantization}
     files["config.json"] = msgspec.json.encode(config)
+
+
+def _quantized(files: dict[str, bytes]) -> None:
+    _with_config(files, {"quant_method": "gptq"})
+
+
+def _int4(files: dict[str, bytes]) -> None:
+    groups = {"group_0": {"targets": ["Linear"], "weights": {"type": "int", "num_bits": 4}}}
+    _with_config(files, {"quant_method": "compressed-tensors", "config_groups": groups})
 
 
 def _no_tokenizer(files: dict[str, bytes]) -> None:
@@ -152,6 +161,8 @@ def _no_json(files: dict[str, bytes]) -> None:
         (_quantized, "latest", "quantized weights cannot be converted", "look for a GGUF"),
         (_no_tokenizer, "latest", "there is neither `tokenizer.json` nor `tokenizer.model`", "look for a GGUF"),
         (_no_json, "latest", "`config.json` is no JSON", "look for a GGUF"),
+        (_int4, "latest", "compressed-tensors of the type int in 4 bits", "look for a GGUF"),
+        (dict.copy, "iq2_xxs", "needs an importance matrix", "choose a type of more bits"),
         (dict.copy, "q9_x", "unsupported quantization type Q9_X", "without a tag"),
     ],
 )
@@ -241,6 +252,7 @@ def test_weights_that_are_damaged_are_told_and_no_model_is_made(hub: Hub, store:
     with pytest.raises(LcrtError, match="is damaged"):
         pull(registries)
     assert store.models() == []
+    assert blobs(store) == set(), "what no model can be made of does not stay"
 
 
 def test_a_checkpoint_on_a_hub_can_be_a_models_base(hub: Hub, store: Store, registries: Registries) -> None:

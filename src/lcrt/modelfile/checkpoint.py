@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from lcrt.convert.look import look
 from lcrt.errors import InvalidRequest, StoreError
 from lcrt.modelfile.layout import lay_out
-from lcrt.modelfile.quantize import target_type
+from lcrt.modelfile.quantize import needs_importance, target_type
 from lcrt.store.store import Store
 
 _CONFIG = "config.json"
@@ -20,8 +20,13 @@ def check_checkpoint(store: Store, files: Mapping[str, str], target: str = "") -
     nothing could be looked at.
     """
     try:
-        target_type(target)
+        is_blind = needs_importance(target_type(target))
     except StoreError as error:
         raise InvalidRequest(error.message, "without a tag the weights keep their type") from error
+    if is_blind:
+        raise InvalidRequest(
+            "this type of weights needs an importance matrix",
+            "choose a type of more bits, or take it without a tag and then `lcrt create` with --quantize and --imatrix",
+        )
     with ExitStack() as scratch:
         look(lay_out(store, files, scratch), config_only=files.keys() == {_CONFIG})

@@ -20,7 +20,8 @@ _ALIASES = {"MXFP4_MOE": "MXFP4", "Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q
 _GONE = frozenset({"Q4_1_F16", "NVFP4"})
 """Types that llama.cpp reads and does not write."""
 _NUMBERS = {name: number for number, name in FILE_TYPES.items() if name not in _GONE}
-
+_FROM_IMPORTANCE = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ3_XXS", "IQ3_XS", "Q2_K_S"})
+"""Types that llama.cpp makes without an importance matrix of hardly any model: where no row fits their blocks."""
 
 TYPES = tuple(_NUMBERS)
 """All names that ``target_type`` reads."""
@@ -42,6 +43,11 @@ def target_type(wanted: str) -> str:
     if name and name not in _NUMBERS:
         raise StoreError(f"unsupported quantization type {name} - supported types are F32, F16, Q4_K_S, Q4_K_M, Q8_0")
     return name
+
+
+def needs_importance(target: str) -> bool:
+    """Tell whether weights become this type, as ``target_type`` names it, with an importance matrix only."""
+    return target in _FROM_IMPORTANCE
 
 
 def is_needed(header: Header, target: str) -> bool:

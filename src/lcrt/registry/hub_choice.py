@@ -16,6 +16,9 @@ TEXTS = ("template", "system", "params")
 INDEX = "model.safetensors.index.json"
 """Says which files a checkpoint's tensors are in."""
 
+RECIPE = 1
+"""To be raised whenever conversion makes something else of the same files: models pulled before are then made anew."""
+
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.IGNORECASE)
 _QUANT = re.compile(r"(?:^|[-._/])((?:UD-)?(?:I?Q\d\w*|TQ\d\w*|MXFP4\w*|B?F16|F32))$", re.IGNORECASE)
 _PREFERRED = ("Q4_K_M", "Q4_K_S", "Q4_0", "Q4_1", "Q5_K_M", "Q8_0", "Q6_K", "F16", "BF16", "F32")
@@ -53,12 +56,12 @@ class Choice(msgspec.Struct, frozen=True):
 
     @property
     def mark(self) -> str:
-        """A sum that tells this state of these files from any other; empty where the hub does not tell enough."""
+        """A sum that tells what is made of these files as they are from all else; empty where the hub tells little."""
         every = sorted((*self.files, *self.texts), key=lambda file: file.path)
         rows = [(file.path, file.size, file.mark) for file in every]
         if not all(file.mark for file in every):
             return ""
-        return hashlib.sha256(msgspec.json.encode([self.target.upper(), rows])).hexdigest()
+        return hashlib.sha256(msgspec.json.encode([RECIPE, self.target.upper(), rows])).hexdigest()
 
     def indexed(self, index: bytes) -> "Choice":
         """Keep of a checkpoint the weights that its index names. LcrtError when they are not all there."""

@@ -18,6 +18,9 @@ from lcrt.store.digest import parse_digest
 from lcrt.store.holds import Hold
 from lcrt.store.manifest import Manifest
 
+_LASTING = (InvalidRequest, ModelFormatError, UnsupportedModel)
+"""Why no model can be made of files, however often it is tried."""
+
 
 class HubPuller:
     """One pull from a hub, with the transfers of ``puller``."""
@@ -95,16 +98,15 @@ class HubPuller:
             yield from fetch.take(choice.files)
         yield Progress("verifying sha256 digest")
         files = fetch.digests if choice.settings else {_base(path): digest for path, digest in fetch.digests.items()}
-        yield from self._publish(Found(name, files, texts, choice.target, request.keep_old))
+        try:
+            yield from self._maker.publish(Found(name, files, texts, choice.target, request.keep_old))
+        except _LASTING as error:
+            error.hint = error.hint or "what lies there is no model that fits together: look for another of its kind"
+            # What no model can be made of goes as well. After any other failure it stays for the next try.
+            hold.made.update(fetch.digests.values())
+            raise
         # What the model was made of and does not contain goes when the hold ends.
         hold.made.update(fetch.digests.values())
-
-    def _publish(self, found: Found) -> Iterator[Progress]:
-        try:
-            yield from self._maker.publish(found)
-        except (InvalidRequest, ModelFormatError, UnsupportedModel) as error:
-            error.hint = error.hint or "what lies there is no model that fits together: look for another of its kind"
-            raise
 
     def _take_settings(self, choice: Choice, name: ModelName, fetch: Fetch) -> Generator[Progress, None, Choice]:
         """Fetch what says of a checkpoint what it is; returns the choice with the weights that its index names."""
