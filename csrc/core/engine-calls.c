@@ -37,10 +37,11 @@ lcrt_status lcrt_engine_cancel(lcrt_engine *engine, uint64_t id) {
     *record = (lcrt_cancel){.id = id, .n_submitted = engine->n_submitted};
     lcrt_ring_commit(engine->cancels, sizeof(*record));
     lcrt_bell_ring(&engine->bell);
-    /* Should another pass have begun by now, it gives up in vain and is repeated. */
-    if (atomic_load(&engine->solo) && atomic_load(&engine->solo_id) == id) {
+    pthread_mutex_lock(&engine->solo_mutex);
+    if (engine->solo && engine->solo_id == id) {
         engine->backend.vtable->interrupt(engine->backend.self, true);
     }
+    pthread_mutex_unlock(&engine->solo_mutex);
     return LCRT_OK;
 }
 

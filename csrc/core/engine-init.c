@@ -105,6 +105,7 @@ static void release(lcrt_engine *engine) {
     lcrt_ring_free(engine->events);
     lcrt_signal_free(&engine->signal);
     lcrt_bell_free(&engine->bell);
+    pthread_mutex_destroy(&engine->solo_mutex);
     free(engine->running);
     free(engine->owners);
     free(engine->shares);
@@ -125,6 +126,7 @@ lcrt_status lcrt_engine_open(const lcrt_backend *backend, const lcrt_engine_para
     if (engine == NULL) {
         return LCRT_ERR_NO_MEMORY;
     }
+    pthread_mutex_init(&engine->solo_mutex, NULL);
     engine->backend = *backend;
     engine->params = *params;
     engine->clock = clock;

@@ -79,8 +79,9 @@ struct lcrt_engine {
     atomic_int n_queued;    /* jobs submitted that have no slot */
     atomic_bool wants_room; /* output waits for space in the event ring */
     atomic_bool stop;
-    atomic_bool solo;             /* the decode under way is one job's only: ... */
-    atomic_uint_fast64_t solo_id; /* ... this one's */
+    pthread_mutex_t solo_mutex; /* so that an interruption never meets another pass than it is meant for */
+    bool solo;                  /* the decode under way is one job's only: ... */
+    uint64_t solo_id;           /* ... this one's */
     lcrt_engine_counters counters;
 
     uint64_t n_submitted; /* the submitting thread's */

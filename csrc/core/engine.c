@@ -121,7 +121,7 @@ static void compose(lcrt_engine *engine, int32_t n_prompt_max) {
 }
 
 /* Lets cancel interrupt the pass when all of it belongs to one job. */
-static void set_solo(lcrt_engine *engine) {
+static void begin_solo(lcrt_engine *engine) {
     const lcrt_sequence *only = NULL;
     int32_t n = 0;
     for (int32_t i = 0; i < engine->n_shares; i++) {
@@ -130,10 +130,18 @@ static void set_solo(lcrt_engine *engine) {
             n++;
         }
     }
-    if (n == 1) {
-        atomic_store(&engine->solo_id, only->id);
-        atomic_store(&engine->solo, true);
-    }
+    pthread_mutex_lock(&engine->solo_mutex);
+    engine->solo = n == 1;
+    engine->solo_id = engine->solo ? only->id : 0;
+    pthread_mutex_unlock(&engine->solo_mutex);
+}
+
+/* An interruption that came too late is not the next pass's. */
+static void end_solo(lcrt_engine *engine) {
+    pthread_mutex_lock(&engine->solo_mutex);
+    engine->solo = false;
+    engine->backend.vtable->interrupt(engine->backend.self, false);
+    pthread_mutex_unlock(&engine->solo_mutex);
 }
 
 static lcrt_status decode(lcrt_engine *engine) {
@@ -144,12 +152,9 @@ static lcrt_status decode(lcrt_engine *engine) {
     if (status != LCRT_OK) {
         return status;
     }
-    set_solo(engine);
+    begin_solo(engine);
     status = engine->backend.vtable->decode(engine->backend.self, engine->rows, engine->n_rows);
-    atomic_store(&engine->solo, false);
-    if (status == LCRT_ERR_CANCELLED || status == LCRT_ERR_BACKEND) {
-        engine->backend.vtable->interrupt(engine->backend.self, false);
-    }
+    end_solo(engine);
     return status;
 }
 
