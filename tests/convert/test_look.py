@@ -5,9 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from lcrt.convert.look import look
+from lcrt.convert.look import look as looking
 from lcrt.errors import InvalidRequest, LcrtError, StoreError, UnsupportedModel
+from tests.children import children
 from tests.convert import folders_models as models
+
+
+def look(folder: Path, *, config_only: bool = False) -> None:
+    """Look to the end."""
+    for _ in looking(folder, config_only=config_only):
+        pass
 
 
 def without_weights(folder: Path, family: str, **changes: object) -> Path:
@@ -65,3 +72,15 @@ def test_no_process_is_a_store_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("sys.executable", str(tmp_path / "none"))
     with pytest.raises(StoreError, match="cannot read the model's files"):
         look(tmp_path)
+
+
+def test_a_look_that_is_given_up_ends_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow_look.py").write_text("import time\ntime.sleep(600)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("lcrt.convert.look._MODULE", "slow_look")
+    before = children()
+    steps = looking(tmp_path)
+    next(steps)
+    assert len(children() - before) == 1
+    steps.close()
+    assert children() == before

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from urllib.parse import unquote
 
 from lcrt.registry.hub_found import Found
@@ -87,8 +87,9 @@ class Noted:
         self.texts: Mapping[str, str] = {}
         self.target = ""
 
-    def check(self, found: Found) -> None:
+    def check(self, found: Found) -> Generator[None, None, None]:
         self.checked.append(sorted(found.files))
+        yield
 
     def publish(self, found: Found) -> Iterator[Progress]:
         self.files = {name: self.store.blobs.read(digest) for name, digest in found.files.items()}

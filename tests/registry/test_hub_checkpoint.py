@@ -46,8 +46,8 @@ class Maker(Noted):
     refusal: dict[int, LcrtError] = {}  # noqa: RUF012 -- replaced, never changed
     failure: LcrtError | None = None
 
-    def check(self, found: Found) -> None:
-        super().check(found)
+    def check(self, found: Found) -> Generator[None, None, None]:
+        yield from super().check(found)
         if len(self.checked) in self.refusal:
             raise self.refusal[len(self.checked)]
 

@@ -24,6 +24,7 @@ from lcrt.registry.service import Registries
 from lcrt.server.publish import HubModels
 from lcrt.store import layers
 from lcrt.store.store import Store
+from tests.children import children
 from tests.convert import folders_models as models
 from tests.gguf.files import METADATA, TENSORS
 from tests.modelfile import wide
@@ -181,6 +182,24 @@ def test_what_cannot_be_converted_is_told_before_the_weights_come(
     assert not any("safetensors" in asked.path for asked in hub.of("GET", "/resolve/") if ".json" not in asked.path)
     assert store.models() == []
     assert list(Path(tempfile.gettempdir()).iterdir()) == []
+
+
+def test_a_client_that_leaves_while_the_files_are_looked_at_is_noticed(
+    hub: Hub, store: Store, registries: Registries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow_look.py").write_text("import time\ntime.sleep(600)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("lcrt.convert.look._MODULE", "slow_look")
+    before = children()
+    steps = registries.pull(NAME, PullRequest())
+    assert isinstance(steps, Generator)
+    next(step for step in steps if children() - before)
+    assert next(steps) == Progress("pulling manifest")
+    steps.close()
+    assert children() == before
+    assert list(Path(tempfile.gettempdir()).iterdir()) == []
+    assert hub.of("GET", "/resolve/main/config.json")
+    assert not hub.storage.asked
 
 
 def test_a_conversion_that_is_given_up_leaves_the_files_for_the_next(

@@ -4,6 +4,7 @@ It reads all that a conversion reads, but for the tensors.
 """
 
 import contextlib
+from collections.abc import Generator
 from pathlib import Path
 
 import msgspec
@@ -21,9 +22,10 @@ class Task(msgspec.Struct, frozen=True):
     config_only: bool = False
 
 
-def look(folder: Path, *, config_only: bool = False) -> None:
+def look(folder: Path, *, config_only: bool = False) -> Generator[None, None, None]:
     """Read `config.json` and, unless ``config_only``, the tokenizer of a model whose weights may be missing.
 
+    Yields now and then until it is done; closing the generator ends the process.
     UnsupportedModel lists what can be converted, InvalidRequest says what is wrong with the folder, StoreError
     that no process can be started.
     """
@@ -32,6 +34,6 @@ def look(folder: Path, *, config_only: bool = False) -> None:
             child.run(_MODULE, Task(str(folder), config_only), "reading the model's files")
         ) as said:
             for _ in said:
-                pass
+                yield
     except OSError as error:
         raise store_error("cannot read the model's files", error) from error

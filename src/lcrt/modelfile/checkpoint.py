@@ -1,6 +1,6 @@
 """Whether a checkpoint can be converted whose small files are in the store already."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack
 
 from lcrt.convert.look import look
@@ -12,12 +12,12 @@ from lcrt.store.store import Store
 _CONFIG = "config.json"
 
 
-def check_checkpoint(store: Store, files: Mapping[str, str], target: str = "") -> None:
+def check_checkpoint(store: Store, files: Mapping[str, str], target: str = "") -> Generator[None, None, None]:
     """Refuse files, digests by name, that no model can be made of, or none whose weights are of the type ``target``.
 
     `config.json` alone says what kind of model it is; with others the tokenizer must be among them. The weights
     are not looked for. Names are paths below a folder. UnsupportedModel or InvalidRequest says why; StoreError that
-    nothing could be looked at.
+    nothing could be looked at. Yields now and then until it is done; closing the generator gives it up.
     """
     try:
         is_blind = needs_importance(target_type(target))
@@ -29,4 +29,4 @@ def check_checkpoint(store: Store, files: Mapping[str, str], target: str = "") -
             "choose a type of more bits, or take it without a tag and then `lcrt create` with --quantize and --imatrix",
         )
     with ExitStack() as scratch:
-        look(lay_out(store, files, scratch), config_only=files.keys() == {_CONFIG})
+        yield from look(lay_out(store, files, scratch), config_only=files.keys() == {_CONFIG})

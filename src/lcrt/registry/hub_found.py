@@ -1,6 +1,6 @@
 """What a pull from a hub ends with, and who makes a model of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Protocol
 
 import msgspec
@@ -22,8 +22,11 @@ class Found(msgspec.Struct, frozen=True):
 class Maker(Protocol):
     """Makes models; what it is told of is in the store, and stays there as long as it works."""
 
-    def check(self, found: Found) -> None:
-        """Refuse a checkpoint of which no model can be made, as far as the files tell that have come so far."""
+    def check(self, found: Found) -> Generator[None, None, None]:
+        """Refuse a checkpoint of which no model can be made, as far as the files tell that have come so far.
+
+        Yields now and then until that is known; closing the generator gives it up.
+        """
 
     def publish(self, found: Found) -> Iterator[Progress]:
         """Make the model; each step as it is taken."""

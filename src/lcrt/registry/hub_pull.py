@@ -1,5 +1,6 @@
 """Pull from a hub: files by their digests into the store, then a model made of them."""
 
+import contextlib
 from collections.abc import Generator, Iterator
 
 from lcrt.core.name import ModelName
@@ -18,6 +19,7 @@ from lcrt.store.digest import parse_digest
 from lcrt.store.holds import Hold
 from lcrt.store.manifest import Manifest
 
+_BEGINNING = "pulling manifest"
 _LASTING = (InvalidRequest, ModelFormatError, UnsupportedModel)
 """Why no model can be made of files, however often it is tried."""
 
@@ -34,7 +36,7 @@ class HubPuller:
 
     def pull(self, name: ModelName, request: PullRequest) -> Iterator[Progress]:
         """Fetch what a name means in this hub and make a model of it."""
-        yield Progress("pulling manifest")
+        yield Progress(_BEGINNING)
         try:
             choice = self._look(name)
             here = self._made_of(name, choice)
@@ -113,13 +115,16 @@ class HubPuller:
         config, *others = choice.settings
         for files in ((config,), others):
             yield from fetch.take(files)
-            self._check(Found(name, fetch.digests, target=choice.target))
+            yield from self._check(Found(name, fetch.digests, target=choice.target))
         index = fetch.digests.get(INDEX)
         return choice.indexed(self._store.blobs.read(index)) if index else choice
 
-    def _check(self, found: Found) -> None:
+    def _check(self, found: Found) -> Iterator[Progress]:
+        """Refuse what cannot be converted; what is yielded meanwhile lets a pull end that nobody waits for."""
         try:
-            self._maker.check(found)
+            with contextlib.closing(self._maker.check(found)) as checking:
+                for _ in checking:
+                    yield Progress(_BEGINNING)
         except (InvalidRequest, UnsupportedModel) as error:
             raise UnsupportedModel(
                 f"{found.name.full} has no GGUF, and its checkpoint cannot be converted: {error.message}",

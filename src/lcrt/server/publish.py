@@ -1,7 +1,7 @@
 """Models made of what a hub had."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import msgspec
 
@@ -23,9 +23,9 @@ class HubModels:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def check(self, found: Found) -> None:
+    def check(self, found: Found) -> Generator[None, None, None]:
         """Refuse a checkpoint of which no model can be made, as far as its files tell that have come so far."""
-        check_checkpoint(self._store, found.files, found.target)
+        yield from check_checkpoint(self._store, found.files, found.target)
 
     def publish(self, found: Found) -> Iterator[Progress]:
         """Make a model; each step as it is taken."""
