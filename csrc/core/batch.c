@@ -81,7 +81,8 @@ void lcrt_batch_divide(lcrt_share *shares, int32_t n_shares, const lcrt_batch_li
     bool streams = any_stream(shares, n_shares);
     int32_t n_max = least(limits->n_batch, limits->n_free);
     int32_t n_decode = divide_decode(shares, n_shares, least(n_max, limits->n_decode));
-    n_decode += divide_known(shares, n_shares, least(least(n_max, limits->n_decode) - n_decode, limits->n_chunk));
+    int32_t n_known = limits->n_known > 0 ? limits->n_known : limits->n_chunk;
+    n_decode += divide_known(shares, n_shares, least(least(n_max, limits->n_decode) - n_decode, n_known));
     int32_t n_left = least(n_max - n_decode, limits->n_prompt);
     int32_t n_over = 0;
     if (streams && n_left > limits->n_chunk) {

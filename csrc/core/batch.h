@@ -17,6 +17,7 @@ typedef struct lcrt_batch_limits {
     int32_t n_batch;  /* rows of one decode */
     int32_t n_chunk;  /* prompt rows while others decode, and behind a prompt that ends */
     int32_t n_round;  /* what is left of a prompt should be a multiple of this; 0: anything */
+    int32_t n_known;  /* rows of decoding sequences beyond one of each; 0: n_chunk */
     int32_t n_more;   /* while others decode, prompt rows of a pass that has more than one prompt; 0: n_chunk */
     bool even;        /* a pass wants as many rows of each sequence, so cutting costs */
     int32_t n_decode; /* decode rows at most */

@@ -77,6 +77,7 @@ static void divide(lcrt_engine *engine, int32_t n_prompt_max) {
         .n_batch = info->n_batch,
         .n_chunk = chunk_beside(engine),
         .n_round = info->n_chunk,
+        .n_known = n_chunk > 0 ? n_chunk : lcrt_pace_chunk(&engine->pace, engine->n_streams),
         .n_more = n_chunk > 0 ? n_chunk : lcrt_pace_more(several, engine->n_streams),
         .even = info->consecutive,
         .n_decode = INT32_MAX,

@@ -32,6 +32,18 @@ static void what_the_oldest_prompt_leaves_goes_to_the_next(void) {
     check_rows(shares, (int32_t[]){1, 10, 15, 7}, 4);
 }
 
+static void known_tokens_of_streams_have_a_bound_of_their_own(void) {
+    lcrt_share shares[] = {{.n_wanted = 9, .decoding = true}, {.n_wanted = 90}, {.n_wanted = 9, .decoding = true}};
+    lcrt_batch_limits limits = wide();
+    limits.n_chunk = 4;
+    limits.n_known = 16;
+    lcrt_batch_divide(shares, 3, &limits);
+    check_rows(shares, (int32_t[]){9, 4, 9}, 3);
+    limits.n_known = 0;
+    lcrt_batch_divide(shares, 3, &limits);
+    check_rows(shares, (int32_t[]){5, 4, 1}, 3);
+}
+
 static void with_nothing_decoding_prompts_go_at_full_width(void) {
     lcrt_share shares[] = {{.n_wanted = 2000}, {.n_wanted = 2000}};
     lcrt_batch_limits limits = wide();
@@ -287,6 +299,7 @@ static void the_older_half_behind_the_kept_tokens_is_dropped(void) {
 int main(void) {
     RUN(every_decoding_sequence_gets_its_row_and_the_oldest_prompt_the_chunk);
     RUN(what_the_oldest_prompt_leaves_goes_to_the_next);
+    RUN(known_tokens_of_streams_have_a_bound_of_their_own);
     RUN(with_nothing_decoding_prompts_go_at_full_width);
     RUN(short_prompts_of_one_kind_share_a_wide_batch);
     RUN(a_short_prompt_is_not_held_up_by_a_long_one_behind_it);
