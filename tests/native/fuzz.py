@@ -80,7 +80,7 @@ Answer = tuple[list[int], list[float]]
 def n_alike(one: Answer, other: Answer) -> int:
     """How far two answers are the same, and their leads about as large."""
     rows = zip(*one, *other, strict=False)
-    return next((i for i, (a, x, b, y) in enumerate(rows) if a != b or abs(x - y) > TIE / 2), len(one[0]))
+    return next((i for i, (a, x, b, y) in enumerate(rows) if a != b or abs(x - y) > TIE), len(one[0]))
 
 
 def answers(model: Model, prompts: list[list[int]], n_batch: int) -> list[Answer]:
