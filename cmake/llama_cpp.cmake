@@ -70,6 +70,9 @@ if(NOT LCRT_PEERS)
   # The same with attention.
   set_property(SOURCE "${LCRT_LLAMA_CPP_DIR}/ggml/src/ggml-cpu/ops.cpp" DIRECTORY "${LCRT_LLAMA_CPP_DIR}/ggml/src"
     APPEND PROPERTY COMPILE_DEFINITIONS ggml_compute_forward_flash_attn_ext=ggml_compute_forward_flash_attn_ext_stock)
+  # And with what ggml asks before its own functions: half-precision weights on other CPUs, GELU.
+  set_property(SOURCE "${LCRT_LLAMA_CPP_DIR}/ggml/src/ggml-cpu/traits.cpp" DIRECTORY "${LCRT_LLAMA_CPP_DIR}/ggml/src"
+    APPEND PROPERTY COMPILE_DEFINITIONS ggml_cpu_extra_compute_forward=ggml_cpu_extra_compute_forward_stock)
 endif()
 
 # Backends are loaded at run time; llama.cpp makes ggml depend on all that it builds.
@@ -79,7 +82,9 @@ if(NOT LCRT_PEERS)
     if(backend MATCHES "^ggml-cpu")
       target_sources(${backend} PRIVATE
         "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/amx-half.cpp"
-        "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/attention-rows.cpp")
+        "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/attention-rows.cpp"
+        "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/lanes-half.cpp"
+        "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/lanes-ops.cpp")
     endif()
   endforeach()
 endif()

@@ -11,9 +11,7 @@
 
 namespace {
 
-/* On CPUs attention costs more the more texts share a pass, and below 64 rows it goes row by row. */
-constexpr int32_t n_batch_host = 256;
-constexpr int32_t n_tile = 64;
+constexpr int32_t n_batch_host = 256; /* on CPUs attention costs more the more texts share a pass */
 constexpr int32_t n_batch_device = 2048;
 constexpr int32_t n_seq_encoder = 256; /* llama.cpp's own limit */
 constexpr int32_t n_seq_decoder = 64;  /* each costs a column of the mask and of the pooling only */
@@ -53,8 +51,7 @@ struct lcrt_embedder {
     lcrt_embed_info info = {};
     std::atomic<bool> interrupted{false};
     std::shared_ptr<const lcrt::adapter_set> set = std::make_shared<const lcrt::adapter_set>();
-    std::unique_ptr<room> full;       /* for passes of any length */
-    std::unique_ptr<room> brief;      /* for those too short for flash attention; made when the first one comes */
+    std::unique_ptr<room> current;    /* none after a failure: the next run makes one */
     std::vector<llama_pos> positions; /* the columns of a batch */
     std::vector<int32_t> n_seq_ids;
     std::vector<llama_seq_id> seq_ids;
@@ -65,8 +62,7 @@ struct lcrt_embedder {
     lcrt_embedder(const lcrt_embedder &) = delete;
     lcrt_embedder &operator=(const lcrt_embedder &) = delete;
     ~lcrt_embedder() {
-        full.reset();
-        brief.reset();
+        current.reset();
         lcrt_model_free(model);
     }
 };
@@ -94,7 +90,7 @@ int32_t seq_max_of(const lcrt_model_info &info) {
     return info.embedding ? n_seq_encoder : n_seq_decoder;
 }
 
-llama_context_params to_llama(lcrt_embedder *embedder, int32_t n_rows, int8_t flash_attention) {
+llama_context_params to_llama(lcrt_embedder *embedder, int32_t n_rows) {
     const lcrt_embed_params &p = embedder->params;
     llama_context_params out = llama_context_default_params();
     out.n_ctx = static_cast<uint32_t>(n_rows);
@@ -104,7 +100,7 @@ llama_context_params to_llama(lcrt_embedder *embedder, int32_t n_rows, int8_t fl
     out.n_threads = p.n_threads;
     out.n_threads_batch = p.n_threads;
     out.pooling_type = pooling_of(embedder->model->info);
-    out.flash_attn_type = static_cast<llama_flash_attn_type>(std::clamp<int>(flash_attention, -1, 1));
+    out.flash_attn_type = static_cast<llama_flash_attn_type>(std::clamp<int>(p.flash_attention, -1, 1));
     out.embeddings = true;
     out.kv_unified = true;
     out.no_perf = true;
@@ -126,13 +122,12 @@ void size_batch(lcrt_embedder *embedder, int32_t n_rows) {
 }
 
 /* A context with room for n_rows. After a failure there is none, and the next run tries again. */
-lcrt_status make_room(lcrt_embedder *embedder, int32_t n_rows, int8_t flash_attention, std::unique_ptr<room> *out,
-                      failure fail) {
+lcrt_status make_room(lcrt_embedder *embedder, int32_t n_rows, failure fail) {
     const lcrt::attempt attempt;
     const std::lock_guard lock(embedder->model->adapters);
-    out->reset();
+    embedder->current.reset();
     auto made = std::make_unique<room>();
-    made->llama = llama_init_from_model(embedder->model->llama, to_llama(embedder, n_rows, flash_attention));
+    made->llama = llama_init_from_model(embedder->model->llama, to_llama(embedder, n_rows));
     if (made->llama == nullptr) {
         const std::string reason = attempt.reason();
         lcrt::set_error(fail.err, fail.cap, "%s", reason.empty() ? "no context for embeddings" : reason.c_str());
@@ -147,7 +142,7 @@ lcrt_status make_room(lcrt_embedder *embedder, int32_t n_rows, int8_t flash_atte
     }
     made->n_rows = n_rows;
     size_batch(embedder, n_rows);
-    *out = std::move(made);
+    embedder->current = std::move(made);
     return LCRT_OK;
 }
 
@@ -182,11 +177,11 @@ lcrt_status make(lcrt_model *model, lcrt_embed_params params, lcrt_embedder **ou
     info.n_seq_max = std::min(seq_max_of(model->info), params.n_batch);
     info.host = model->on_host;
     info.n_threads = params.n_threads;
-    status = make_room(embedder.get(), params.n_batch, params.flash_attention, &embedder->full, fail);
+    status = make_room(embedder.get(), params.n_batch, fail);
     if (status != LCRT_OK) {
         return status;
     }
-    const enum llama_pooling_type pooling = llama_pooling_type(embedder->full->llama);
+    const enum llama_pooling_type pooling = llama_pooling_type(embedder->current->llama);
     if (pooling == LLAMA_POOLING_TYPE_NONE) {
         lcrt::set_error(fail.err, fail.cap, "this model names no way to make one vector of a text");
         return LCRT_ERR_UNSUPPORTED;
@@ -209,34 +204,17 @@ int32_t count_rows(const lcrt_embedder *embedder, const int32_t *lengths, int32_
     return n_rows > room || longest > embedder->info.n_ctx ? -1 : static_cast<int32_t>(n_rows);
 }
 
-/* Below a whole tile ggml's flash attention on CPUs goes row by row and sums in half precision, which is slower than
- * attention without it, and less exact. */
-bool is_brief(const lcrt_embedder *embedder, int32_t n_rows) {
-    return n_rows < n_tile && embedder->info.host && embedder->params.flash_attention < 0 &&
-           llama_get_memory(embedder->full->llama) == nullptr;
-}
-
-/* The room for a pass. It doubles, so that a text that grows little by little does not make one for every length. */
-lcrt_status room_for(lcrt_embedder *embedder, int32_t n_rows, room **out) {
-    lcrt_status status = LCRT_OK;
-    if (embedder->full == nullptr || n_rows > embedder->full->n_rows) {
-        int64_t wanted = std::max(embedder->info.n_batch, 1);
-        while (wanted < n_rows) {
-            wanted *= 2;
-        }
-        const int64_t most = std::max(embedder->info.n_ctx, embedder->info.n_batch);
-        status = make_room(embedder, static_cast<int32_t>(std::min(wanted, most)), embedder->params.flash_attention,
-                           &embedder->full, {nullptr, 0});
+/* Makes room for a pass. It doubles, so that a text that grows little by little does not make one for every length. */
+lcrt_status grow(lcrt_embedder *embedder, int32_t n_rows) {
+    if (embedder->current != nullptr && n_rows <= embedder->current->n_rows) {
+        return LCRT_OK;
     }
-    if (status != LCRT_OK || !is_brief(embedder, n_rows)) {
-        *out = embedder->full.get();
-        return status;
+    int64_t wanted = std::max(embedder->info.n_batch, 1);
+    while (wanted < n_rows) {
+        wanted *= 2;
     }
-    if (embedder->brief == nullptr) {
-        status = make_room(embedder, n_tile, 0, &embedder->brief, {nullptr, 0});
-    }
-    *out = embedder->brief.get();
-    return status;
+    const int64_t most = std::max(embedder->info.n_ctx, embedder->info.n_batch);
+    return make_room(embedder, static_cast<int32_t>(std::min(wanted, most)), {nullptr, 0});
 }
 
 void fill(lcrt_embedder *embedder, const int32_t *lengths, int32_t n) {
@@ -339,9 +317,7 @@ extern "C" void lcrt_embed_info_get(const lcrt_embedder *embedder, lcrt_embed_in
 extern "C" uint64_t lcrt_embed_size(const lcrt_embedder *embedder) {
     uint64_t size = 0;
     (void)lcrt::guarded([&] {
-        for (const room *room : {embedder->full.get(), embedder->brief.get()}) {
-            size += room != nullptr ? size_of(room->llama) : 0;
-        }
+        size = embedder->current != nullptr ? size_of(embedder->current->llama) : 0;
         return LCRT_OK;
     });
     return size;
@@ -358,13 +334,13 @@ extern "C" lcrt_status lcrt_embed_run(lcrt_embedder *embedder, const int32_t *to
         if (n_rows < 0) {
             return LCRT_ERR_TOO_LONG;
         }
-        room *room = nullptr;
-        lcrt_status status = room_for(embedder, n_rows, &room);
+        lcrt_status status = grow(embedder, n_rows);
         if (status == LCRT_OK) {
             fill(embedder, lengths, n);
-            status = compute(embedder, room, tokens, n_rows);
+            status = compute(embedder, embedder->current.get(), tokens, n_rows);
         }
-        return status == LCRT_OK ? take(room->llama, n, static_cast<size_t>(embedder->info.n_out), out) : status;
+        return status == LCRT_OK ? take(embedder->current->llama, n, static_cast<size_t>(embedder->info.n_out), out)
+                                 : status;
     });
 }
 
@@ -378,17 +354,13 @@ extern "C" lcrt_status lcrt_embed_adapt(lcrt_embedder *embedder, lcrt_adapter *c
         if (!set->belongs_to(embedder->model)) {
             return LCRT_ERR_INVALID;
         }
-        lcrt_status status = LCRT_OK;
-        for (room *room : {embedder->full.get(), embedder->brief.get()}) {
-            if (room != nullptr && status == LCRT_OK) {
-                room->reserves = true;
-                status = set->apply(room->llama);
+        if (embedder->current != nullptr) {
+            embedder->current->reserves = true;
+            const lcrt_status status = set->apply(embedder->current->llama);
+            if (status != LCRT_OK) { /* perhaps half of it: the next run makes a new room, with the old set */
+                embedder->current.reset();
+                return status;
             }
-        }
-        if (status != LCRT_OK) { /* rooms of different sets: the next run makes new ones, with the old set */
-            embedder->full.reset();
-            embedder->brief.reset();
-            return status;
         }
         embedder->set.swap(set);
         return LCRT_OK;

@@ -14,10 +14,10 @@ N_HEADS = 12
 N_LAYERS = 6
 EPSILON = 1e-12
 
-APART = 1e-4 if "amx_bf16" in Path("/proc/cpuinfo").read_text() else 3e-4
+APART = 1e-4 if "avx2" in Path("/proc/cpuinfo").read_text() else 3e-4
 """How far elements of normalised vectors may be apart that were computed in other company, with weights in halves.
 
-Without tiles ggml multiplies, which rounds activations to halves: in a pass of another size others are rounded up.
+Without AVX2 ggml multiplies, which rounds activations to halves: in a pass of another size others are rounded up.
 """
 
 

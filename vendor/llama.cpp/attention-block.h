@@ -5,9 +5,9 @@
 #ifndef LCRT_ATTENTION_BLOCK_H
 #define LCRT_ATTENTION_BLOCK_H
 
-#include "attention-lanes.h"
+#include "lanes.h"
 
-#ifdef LCRT_ATTENTION_LANES
+#ifdef LCRT_LANES
 
 #include <algorithm>
 #include <cmath>
@@ -15,6 +15,10 @@
 
 namespace lcrt_attention {
 
+using namespace lcrt_lanes;
+
+constexpr int columns_max = 4;                /* vectors of sums that a product keeps for one row */
+constexpr int rows_max = width == 16 ? 6 : 3; /* rows of sums that fit into the registers beside it */
 constexpr int block_cells = 64;
 constexpr int tile_queries = 64;
 constexpr int few_queries = 8; /* so many at most are multiplied with rows of K; for more K is turned first */

@@ -17,7 +17,7 @@
 extern "C" void ggml_compute_forward_flash_attn_ext_stock(const struct ggml_compute_params *params,
                                                           struct ggml_tensor *dst);
 
-#ifndef LCRT_ATTENTION_LANES
+#ifndef LCRT_LANES
 
 void ggml_compute_forward_flash_attn_ext(const struct ggml_compute_params *params, struct ggml_tensor *dst) {
     ggml_compute_forward_flash_attn_ext_stock(params, dst);

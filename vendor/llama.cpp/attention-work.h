@@ -6,7 +6,7 @@
 
 #include "attention-block.h"
 
-#ifdef LCRT_ATTENTION_LANES
+#ifdef LCRT_LANES
 
 #include <cstring>
 
@@ -124,10 +124,11 @@ inline operation operation_of(ggml_tensor *dst) {
     return op;
 }
 
-/* One stream with cells as few as ggml pads to costs little in any way. It is left to ggml, so that answers to short
- * prompts are to the bit those of llama.cpp's other programs: greedy answers part at ties of the last digits. */
+/* A cache of one stream with cells as few as ggml pads to costs little in any way. It is left to ggml, so that answers to
+ * short prompts are to the bit those of llama.cpp's other programs: greedy answers part at ties of the last digits.
+ * Keys that were just computed are no cache but texts that become vectors. */
 inline bool pays(const operation &op) {
-    return op.k->ne[1] > 256 || op.q->ne[3] > 1;
+    return op.k->ne[1] > 256 || op.q->ne[3] > 1 || op.k->op == GGML_OP_CPY;
 }
 
 inline bool fits(const operation &op, const ggml_compute_params *params) {

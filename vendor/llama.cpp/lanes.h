@@ -1,33 +1,31 @@
-/* attention-lanes.h -- the vectors that attention-rows.cpp computes with.
+/* lanes.h -- the vectors that attention-rows.cpp and lanes-half.cpp compute with.
  *
- * 16 floats with AVX-512, 8 with AVX2; LCRT_ATTENTION_LANES is not defined where there is neither, and then ggml's own
- * attention is used. The choice is made when a variant of the CPU backend is compiled. */
-#ifndef LCRT_ATTENTION_LANES_H
-#define LCRT_ATTENTION_LANES_H
+ * 16 floats with AVX-512, 8 with AVX2; LCRT_LANES is not defined where there is neither, and then ggml's own
+ * functions are used. The choice is made when a variant of the CPU backend is compiled. */
+#ifndef LCRT_LANES_H
+#define LCRT_LANES_H
 
 #include <cstdint>
 
 #include "vec.h"
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__) && defined(__BMI2__)
-#define LCRT_ATTENTION_LANES 16
+#define LCRT_LANES 16
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__) && defined(__BMI2__)
-#define LCRT_ATTENTION_LANES 8
+#define LCRT_LANES 8
 #endif
 
-#ifdef LCRT_ATTENTION_LANES
+#ifdef LCRT_LANES
 
 #include <immintrin.h>
 
-namespace lcrt_attention {
+namespace lcrt_lanes {
 
-constexpr int width = LCRT_ATTENTION_LANES;
-constexpr int columns_max = 4;                    /* vectors of sums that a product keeps for one row */
-constexpr int rows_max = width == 16 ? 6 : 3;     /* rows of sums that fit into the registers beside it */
+constexpr int width = LCRT_LANES;
 constexpr uint32_t all_lanes = (1U << width) - 1; /* one bit for each lane */
 constexpr uint16_t half_forbidden = 0xfc00;       /* minus infinity */
 
-#if LCRT_ATTENTION_LANES == 16
+#if LCRT_LANES == 16
 
 using vec = __m512;
 
@@ -250,7 +248,7 @@ inline vec tangent(vec x) {
     return sub(all(1.0F), div(all(2.0F), add(e, all(1.0F))));
 }
 
-} // namespace lcrt_attention
+} // namespace lcrt_lanes
 
 #endif
 #endif
