@@ -5,6 +5,7 @@
 #include <cstring>
 #include <iterator>
 #include <string_view>
+#include <vector>
 
 #include "internal.hpp"
 
@@ -70,24 +71,6 @@ bool is_shown_mark(const llama_vocab *vocab, int32_t token) {
     return std::find(std::begin(shown_marks), std::end(shown_marks), text) != std::end(shown_marks);
 }
 
-/* Where the first mark of the text between both places begins; to when there is none. */
-int32_t find_mark(const char *text, int32_t from, int32_t to) {
-    const std::string_view part(text + from, static_cast<size_t>(to - from));
-    size_t first = part.size();
-    for (const std::string_view mark : shown_marks) {
-        first = std::min(first, part.find(mark));
-    }
-    return from + static_cast<int32_t>(first);
-}
-
-/* Whether a text has a mark that the vocabulary would read as one. */
-bool has_mark(const llama_vocab *vocab, const char *text, int32_t text_len) {
-    const int32_t at = find_mark(text, 0, text_len);
-    llama_token token = -1;
-    const int32_t len = at < text_len ? static_cast<int32_t>(std::strchr(text + at, '>') - (text + at)) + 1 : 0;
-    return len > 0 && llama_tokenize(vocab, text + at, len, &token, 1, false, false) == 1;
-}
-
 struct tokenising {
     const lcrt_model *model;
     const char *text;
@@ -99,6 +82,39 @@ struct tokenising {
     int32_t cap;
     int32_t n_tokens; /* or a status */
 };
+
+using marks = std::vector<std::string_view>;
+
+/* The marks that the vocabulary would read as such. */
+marks known_marks(const llama_vocab *vocab) {
+    marks found;
+    for (const std::string_view mark : shown_marks) {
+        llama_token token = -1;
+        if (llama_tokenize(vocab, mark.data(), static_cast<int32_t>(mark.size()), &token, 1, false, false) == 1) {
+            found.push_back(mark);
+        }
+    }
+    return found;
+}
+
+/* Where the first of the marks between both places of the text begins; to when there is none. */
+int32_t find_mark(const tokenising &t, const marks &wanted, int32_t from, int32_t to) {
+    const std::string_view part(t.text + from, static_cast<size_t>(to - from));
+    for (size_t at = part.find("<|"); at != std::string_view::npos; at = part.find("<|", at + 1)) {
+        const auto is_here = [&](std::string_view mark) { return part.compare(at, mark.size(), mark) == 0; };
+        if (std::any_of(wanted.begin(), wanted.end(), is_here)) {
+            return from + static_cast<int32_t>(at);
+        }
+    }
+    return to;
+}
+
+/* The marks that must be spelled: known ones, where the text is to have none. */
+marks marks_to_spell(const tokenising &t) {
+    const bool may_have = t.is_bpe && !t.parse_special && find_mark(t, {"<|"}, 0, t.text_len) < t.text_len;
+    const marks known = may_have ? known_marks(t.model->vocab) : marks();
+    return find_mark(t, known, 0, t.text_len) < t.text_len ? known : marks();
+}
 
 /* Puts the tokens of a piece of the text behind the n that are there. How many there are then, -1 when they do not
  * fit. */
@@ -120,16 +136,17 @@ int32_t add_token(const tokenising &t, llama_token token, int32_t n) {
     return n + 1;
 }
 
-/* The parts one after the other, with BOS and EOS around all of them; with spells, marks are read as letters. */
-int32_t add_parts(const tokenising &t, bool spells) {
+/* The parts one after the other, with BOS and EOS around all of them; marks to spell are read as letters. */
+int32_t add_parts(const tokenising &t, const marks &spelled) {
     const llama_vocab *vocab = t.model->vocab;
     int32_t n = 0;
     if (t.add_special && llama_vocab_get_add_bos(vocab)) {
         n = add_token(t, llama_vocab_bos(vocab), n);
     }
+    int32_t end = 0; /* of the part */
     for (int32_t from = 0; from < t.text_len && n >= 0;) {
-        const int32_t end = part_end(t.text, t.text_len, from);
-        const int32_t mark = spells ? find_mark(t.text, from, end) : end;
+        end = from < end ? end : part_end(t.text, t.text_len, from);
+        const int32_t mark = spelled.empty() ? end : find_mark(t, spelled, from, end);
         const int32_t to = std::min(mark + 1, end); /* what is cut behind its first letter is no mark */
         n = add_text(t, from, to, false, n);
         from = to;
@@ -142,9 +159,9 @@ int32_t add_parts(const tokenising &t, bool spells) {
 
 void tokenise(tokenising &t) {
     t.n_tokens = length_of(LCRT_ERR_BACKEND, [&] {
-        const bool spells = t.is_bpe && !t.parse_special && has_mark(t.model->vocab, t.text, t.text_len);
-        const bool in_parts = spells || (t.is_bpe && t.text_len > n_part);
-        const int32_t n = in_parts ? add_parts(t, spells) : add_text(t, 0, t.text_len, t.add_special, 0);
+        const marks spelled = marks_to_spell(t);
+        const bool in_parts = !spelled.empty() || (t.is_bpe && t.text_len > n_part);
+        const int32_t n = in_parts ? add_parts(t, spelled) : add_text(t, 0, t.text_len, t.add_special, 0);
         return n >= 0 ? n : static_cast<int32_t>(LCRT_ERR_TOO_LONG);
     });
 }

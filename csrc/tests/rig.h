@@ -224,4 +224,15 @@ static inline void rig_run_job(lcrt_rig *rig, lcrt_job *job, const char *prompt)
     rig_run(rig);
 }
 
+/* An open rig: an answer that fills its context several times is that of the model, though much of it was guessed. */
+static inline void rig_check_shifted_guesses(lcrt_rig *rig) {
+    lcrt_job job = rig_job_default(1);
+    job.n_ctx = 64;
+    job.n_keep = 3;
+    job.max_tokens = 300;
+    rig_run_job(rig, &job, "hello");
+    rig_check_model(rig, &job, "hello", 64);
+    CHECK(rig->jobs[1].usage.n_shifts > 3 && rig->jobs[1].usage.n_accepted > 50);
+}
+
 #endif

@@ -8,8 +8,7 @@
 
 #include "ggml-backend.h"
 #include "ggml.h"
-#include "lcrt/model.h"
-#include "test.h"
+#include "llama-rig.h"
 
 #define N_CASES 160
 #define N_THREADS 5 /* three have a neighbour on both sides: then tiles begin and end in the middle one */
@@ -32,7 +31,6 @@ typedef struct attention_tensors {
 
 static uint64_t seed = 20261124;
 static ggml_backend_t backend;
-static ggml_backend_set_n_threads_t set_threads;
 
 static float random_float(void) {
     double sum = 0;
@@ -197,8 +195,7 @@ static void check_case(const attention_case *c, const char *name) {
     const double tolerance = c->n_streams == 1 && c->n_cells <= STOCK_CELLS ? STOCK_TOLERANCE : TOLERANCE;
     for (int32_t n_threads = 1; n_threads <= N_THREADS; n_threads++) {
         memset(t.out->data, 0xff, ggml_nbytes(t.out));
-        set_threads(backend, n_threads);
-        CHECK(ggml_backend_graph_compute(backend, graph) == GGML_STATUS_SUCCESS);
+        llama_rig_compute(backend, graph, n_threads);
         double worst = compare(c, &t);
         if (!(worst < tolerance)) {
             printf("%s: %g off: dk %d dv %d rows %d cells %d heads %d x %d streams %d threads %d\n", name, worst, c->dk,
@@ -293,8 +290,7 @@ static void test_rows_that_see_nothing_are_zero(void) {
     ggml_build_forward_expand(graph, t.out);
     for (int32_t n_threads = 1; n_threads <= N_THREADS; n_threads++) {
         memset(t.out->data, 0xff, ggml_nbytes(t.out));
-        set_threads(backend, n_threads);
-        CHECK(ggml_backend_graph_compute(backend, graph) == GGML_STATUS_SUCCESS);
+        llama_rig_compute(backend, graph, n_threads);
         for (size_t i = 0; i < n_elements(t.out); i++) {
             CHECK(((const float *)t.out->data)[i] == 0.0F);
         }
@@ -305,17 +301,10 @@ static void test_rows_that_see_nothing_are_zero(void) {
 int main(int argc, char **argv) {
     seed = argc > 1 ? strtoull(argv[1], NULL, 10) : seed;
     printf("seed %llu\n", (unsigned long long)seed);
-    const char *folder = getenv("LCRT_LIB_DIR");
-    if (folder == NULL || lcrt_runtime_init(folder) != LCRT_OK) {
-        printf("no backends: LCRT_LIB_DIR does not name them\n");
-        return 77;
+    backend = llama_rig_backend();
+    if (backend == NULL) {
+        return SKIPPED;
     }
-    backend = ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, NULL);
-    REQUIRE(backend != NULL);
-    ggml_backend_reg_t registry = ggml_backend_dev_backend_reg(ggml_backend_get_device(backend));
-    set_threads =
-        (ggml_backend_set_n_threads_t)ggml_backend_reg_get_proc_address(registry, "ggml_backend_set_n_threads");
-    REQUIRE(set_threads != NULL);
     RUN(test_random_shapes);
     RUN(test_streams_that_share_a_beginning_and_nothing_else);
     RUN(test_one_row_of_each_stream);

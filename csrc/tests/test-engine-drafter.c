@@ -97,13 +97,7 @@ static void a_long_prompt_is_caught_up_with_in_pieces(void) {
 static void a_full_context_is_shifted_as_without(void) {
     lcrt_rig *rig = rig_drafter(-8, 1);
     open_with_drafter(rig);
-    lcrt_job job = rig_job_default(1);
-    job.n_ctx = 64;
-    job.n_keep = 3;
-    job.max_tokens = 300;
-    rig_run_job(rig, &job, "hello");
-    rig_check_model(rig, &job, "hello", 64);
-    CHECK(rig->jobs[1].usage.n_shifts > 3 && rig->jobs[1].usage.n_accepted > 50);
+    rig_check_shifted_guesses(rig);
     end_with_drafter(rig);
 }
 

@@ -124,13 +124,7 @@ static void they_guess_for_the_sequence_that_a_slot_has_now(void) {
 static void a_full_context_is_shifted_as_without(void) {
     lcrt_rig *rig = rig_heads(-8, 3);
     rig_open(rig);
-    lcrt_job job = rig_job_default(1);
-    job.n_ctx = 64;
-    job.n_keep = 3;
-    job.max_tokens = 300;
-    rig_run_job(rig, &job, "hello");
-    rig_check_model(rig, &job, "hello", 64);
-    CHECK(rig->jobs[1].usage.n_shifts > 3 && rig->jobs[1].usage.n_accepted > 50);
+    rig_check_shifted_guesses(rig);
     rig_end(rig);
 }
 

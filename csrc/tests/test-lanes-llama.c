@@ -9,8 +9,7 @@
 
 #include "ggml-backend.h"
 #include "ggml.h"
-#include "lcrt/model.h"
-#include "test.h"
+#include "llama-rig.h"
 
 #define N_GELU 4096
 #define N_CASES 80
@@ -26,7 +25,6 @@ typedef struct product {
 static uint64_t seed = 20261129;
 static ggml_backend_t backend;
 static ggml_backend_buffer_t buffer; /* of the current case; products want weights that lie in one */
-static ggml_backend_set_n_threads_t set_threads;
 
 static float random_float(void) {
     return (float)test_between(&seed, -30000, 30000) / 10000;
@@ -64,8 +62,7 @@ static void compute(product *p, int32_t n_rows, int32_t n_threads) {
     out->buffer = p->out->buffer;
     struct ggml_cgraph *graph = ggml_new_graph_custom(p->ctx, 8, false);
     ggml_build_forward_expand(graph, out);
-    set_threads(backend, n_threads);
-    REQUIRE(ggml_backend_graph_compute(backend, graph) == GGML_STATUS_SUCCESS);
+    llama_rig_compute(backend, graph, n_threads);
 }
 
 /* How far a row is from what it should be, as a part of what was added up. */
@@ -147,8 +144,7 @@ static void test_gelu(void) {
     ggml_build_forward_expand(graph, out);
     for (int32_t n_threads = 1; n_threads <= N_THREADS; n_threads++) {
         memset(out->data, 0xff, ggml_nbytes(out));
-        set_threads(backend, n_threads);
-        REQUIRE(ggml_backend_graph_compute(backend, graph) == GGML_STATUS_SUCCESS);
+        llama_rig_compute(backend, graph, n_threads);
         const float *y = out->data;
         CHECK(y[0] == INFINITY && y[1] == 0.0F && y[2] == 0.0F && y[3] == 1e30F && y[4] == 0.0F && isnan(y[5]));
         for (int32_t i = 6; i < N_GELU; i++) {
@@ -163,17 +159,10 @@ static void test_gelu(void) {
 int main(int argc, char **argv) {
     seed = argc > 1 ? strtoull(argv[1], NULL, 10) : seed;
     printf("seed %llu\n", (unsigned long long)seed);
-    const char *folder = getenv("LCRT_LIB_DIR");
-    if (folder == NULL || lcrt_runtime_init(folder) != LCRT_OK) {
-        printf("no backends: LCRT_LIB_DIR does not name them\n");
-        return 77;
+    backend = llama_rig_backend();
+    if (backend == NULL) {
+        return SKIPPED;
     }
-    backend = ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, NULL);
-    REQUIRE(backend != NULL);
-    ggml_backend_reg_t registry = ggml_backend_dev_backend_reg(ggml_backend_get_device(backend));
-    set_threads =
-        (ggml_backend_set_n_threads_t)ggml_backend_reg_get_proc_address(registry, "ggml_backend_set_n_threads");
-    REQUIRE(set_threads != NULL);
     RUN(test_random_shapes);
     RUN(test_a_row_is_the_same_in_every_company);
     RUN(test_gelu);

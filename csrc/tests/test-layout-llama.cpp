@@ -4,6 +4,7 @@
  * is skipped (exit code 77). */
 #include "../llama/internal.hpp"
 #include "../src/llama-ext.h" // beside common/, llama.cpp's staging header
+#include "llama-rig.h"
 #include "test.h"
 
 namespace {
@@ -109,16 +110,10 @@ void devices_are_not_host_memory() {
 } // namespace
 
 int main() {
-    const char *path = getenv("LCRT_TEST_MODEL");
-    FILE *file = path != nullptr ? fopen(path, "rb") : nullptr;
-    if (file == nullptr) {
-        return 77;
+    model = llama_rig_model();
+    if (model == nullptr) {
+        return SKIPPED;
     }
-    (void)fclose(file);
-    REQUIRE(lcrt_runtime_init(getenv("LCRT_LIB_DIR")) == LCRT_OK);
-    char err[512];
-    const lcrt_model_params params = lcrt_model_params_default();
-    REQUIRE(lcrt_model_load(path, &params, &model, err, sizeof(err)) == LCRT_OK);
     REQUIRE(model->on_host);
     RUN(what_is_measured_is_what_a_context_takes);
     RUN(a_byte_too_few_is_too_few);

@@ -4,6 +4,7 @@
  * it the test is skipped (exit code 77). */
 #include "lcrt/model.h"
 #include "llama.h"
+#include "llama-rig.h"
 #include "test.h"
 
 static lcrt_model *model;
@@ -71,16 +72,10 @@ static void there_is_room_for_128_rows_of_logits(void) {
 }
 
 int main(void) {
-    const char *path = getenv("LCRT_TEST_MODEL");
-    FILE *file = path != NULL ? fopen(path, "rb") : NULL;
-    if (file == NULL) {
-        return 77;
+    model = llama_rig_model();
+    if (model == NULL) {
+        return SKIPPED;
     }
-    (void)fclose(file);
-    REQUIRE(lcrt_runtime_init(getenv("LCRT_LIB_DIR")) == LCRT_OK);
-    char err[512];
-    const lcrt_model_params params = lcrt_model_params_default();
-    REQUIRE(lcrt_model_load(path, &params, &model, err, sizeof(err)) == LCRT_OK);
     RUN(prompts_come_in_whole_tiles_of_attention);
     RUN(without_flash_attention_there_are_no_tiles);
     RUN(there_is_room_for_128_rows_of_logits);

@@ -10,6 +10,7 @@
 #include "lcrt/engine.h"
 #include "lcrt/model.h"
 #include "lcrt/vocab.h"
+#include "llama-rig.h"
 #include "test.h"
 
 #define N_JOBS 5
@@ -145,16 +146,10 @@ static void a_beginning_copied_between_streams_gives_the_same_answers(void) {
 }
 
 int main(void) {
-    const char *path = getenv("LCRT_TEST_MODEL");
-    FILE *file = path != NULL ? fopen(path, "rb") : NULL;
-    if (file == NULL) {
-        return 77;
+    model = llama_rig_model();
+    if (model == NULL) {
+        return SKIPPED;
     }
-    (void)fclose(file);
-    REQUIRE(lcrt_runtime_init(getenv("LCRT_LIB_DIR")) == LCRT_OK);
-    char err[512];
-    const lcrt_model_params params = lcrt_model_params_default();
-    REQUIRE(lcrt_model_load(path, &params, &model, err, sizeof(err)) == LCRT_OK);
     RUN(a_shared_beginning_in_common_cells_gives_the_same_answers);
     RUN(a_beginning_copied_between_streams_gives_the_same_answers);
     lcrt_model_free(model);

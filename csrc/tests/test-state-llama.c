@@ -5,6 +5,7 @@
 
 #include "lcrt/model.h"
 #include "lcrt/vocab.h"
+#include "llama-rig.h"
 #include "test.h"
 
 #define N_PROMPT_MAX 64
@@ -170,15 +171,11 @@ static void wrong_sequences_are_refused(void) {
 }
 
 int main(void) {
-    const char *path = getenv("LCRT_TEST_MODEL");
-    if (path == NULL || path[0] == '\0') {
-        return 77;
+    model = llama_rig_model();
+    if (model == NULL) {
+        return SKIPPED;
     }
     static const char text[] = "The little fox ran over the hill and saw a river that was wide and cold in the morning";
-    const lcrt_model_params params = lcrt_model_params_default();
-    char err[512];
-    REQUIRE(lcrt_runtime_init(getenv("LCRT_LIB_DIR")) == LCRT_OK);
-    REQUIRE(lcrt_model_load(path, &params, &model, err, sizeof(err)) == LCRT_OK);
     n_prompt = lcrt_vocab_tokenise(model, text, (int32_t)strlen(text), false, false, prompt, N_PROMPT_MAX);
     REQUIRE(n_prompt > 15);
     RUN(content_goes_on_in_another_sequence_of_another_backend);

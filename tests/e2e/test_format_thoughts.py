@@ -123,6 +123,14 @@ def test_thoughts_are_free_and_the_answer_is_what_was_asked_for(thinkers: Daemon
     assert not any(mark in thoughts for mark in (*tiny_harmony.MARKS, "</think>" if name == TAGS else "<|end|>"))
 
 
+def test_marks_that_a_model_names_as_stops_end_no_thought(thinkers: Daemon) -> None:
+    for seed in SEEDS:
+        given = options(seed, stop=["<|end|>", "<|start|>", "<|return|>"])
+        found = post(thinkers, CHANNELS, "/api/chat", messages=MESSAGES, format=SCHEMA, options=given)
+        assert found["done_reason"] == "stop"
+        validate(json.loads(found["message"]["content"]), SCHEMA)
+
+
 @pytest.mark.parametrize("name", [CHANNELS, TAGS])
 def test_completions_show_the_answer_alone(thinkers: Daemon, name: str) -> None:
     fields = {"json_schema": SCHEMA, "temperature": 1.0, "max_tokens": MAX_TOKENS}

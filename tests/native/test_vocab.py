@@ -43,6 +43,26 @@ def test_marks_that_are_always_shown_are_read_on_request_like_others(tmp_path: P
         assert vocab.text(read) == vocab.text(spelled) == text
 
 
+def test_a_mark_is_spelled_behind_others_that_the_vocabulary_does_not_know(tmp_path: Path) -> None:
+    unknown, text = "<|start|>", "<|start|>a<|end|>b"
+    tokens = ["<|unused|>" if token == unknown else token for token in tiny_harmony.tokens()]
+    path = tiny_harmony.model(tmp_path / "channels.gguf", tokenizer__ggml__tokens=tokens)
+    with Model(path, ModelParams(vocab_only=True)) as model:
+        vocab = model.vocab
+        spelled = vocab.tokenise(text, add_special=False, parse_special=False)
+        assert vocab.piece(vocab.tokenise("<|end|>", add_special=False)[0]) == b"<|end|>"
+        assert not any(vocab.piece(token).decode() in tiny_harmony.MARKS for token in spelled)
+        assert vocab.text(spelled) == text
+
+
+@pytest.mark.parametrize(("piece", "n"), [("<|end|>", 300), ("<|", 2**19)])
+def test_many_marks_and_what_begins_like_them_are_spelled(tmp_path: Path, piece: str, n: int) -> None:
+    text = piece * n
+    with Model(tiny_harmony.model(tmp_path / "channels.gguf"), ModelParams(vocab_only=True)) as model:
+        spelled = model.vocab.tokenise(text, add_special=False, parse_special=False)
+        assert model.vocab.text(spelled) == text
+
+
 @given(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\u2581"), max_size=40))
 def test_every_text_survives_the_way_there_and_back(model: Model, text: str) -> None:
     vocab = model.vocab

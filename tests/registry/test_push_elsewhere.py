@@ -86,12 +86,8 @@ def test_a_token_stays_with_the_registry_when_an_upload_goes_on_elsewhere(
     del raw
 
 
-@pytest.mark.parametrize("answer", ["begins", "takes a chunk", "names a storage"])
-def test_an_upload_does_not_lose_its_tls(
-    secure: Registry, storage: Registry, store: Store, open_registries: Open, answer: str
-) -> None:
-    publish(store, secure.host, {DATA: MODEL})
-    address = f"http://{storage.host}/v2/library/m/blobs/uploads/u"
+def _send_away(registry: Registry, address: str, answer: str) -> None:
+    """Every upload there goes on at the address: by the answer that begins it, after a chunk or in place of one."""
 
     def away(handler: Handler) -> bool:
         if handler.command != "PATCH":
@@ -103,9 +99,19 @@ def test_an_upload_does_not_lose_its_tls(
         return True
 
     if answer == "begins":
-        secure.guard = _begun_at(address)
+        registry.guard = _begun_at(address)
     else:
-        secure.upload_faults.extend([away] * 9)
+        registry.upload_faults.extend([away] * 9)
+
+
+@pytest.mark.parametrize("answer", ["begins", "takes a chunk", "names a storage"])
+def test_an_upload_does_not_lose_its_tls(
+    secure: Registry, storage: Registry, store: Store, open_registries: Open, answer: str
+) -> None:
+    publish(store, secure.host, {DATA: MODEL})
+    address = f"http://{storage.host}/v2/library/m/blobs/uploads/u"
+
+    _send_away(secure, address, answer)
     with pytest.raises(LcrtError, match=f"redirects to a place without TLS: {storage.host}"):
         list(open_registries(uploads=1, part_size=500).push(ModelName.parse(f"{secure.host}/library/m")))
     assert storage.asked == []
@@ -185,19 +191,7 @@ NO_ADDRESSES = ("http://[x", "https://127.0.0.1:99999/u")
 def test_an_upload_that_goes_on_nowhere_is_told_with_advice(
     registry: Registry, push: Push, raw: bytes, address: str, answer: str
 ) -> None:
-    def away(handler: Handler) -> bool:
-        if handler.command != "PATCH":
-            return False
-        if answer == "names a storage":
-            handler.reply(307, Location=address, Docker_Upload_Location=handler.path)
-        else:
-            handler.reply(202, Location=address)
-        return True
-
-    if answer == "begins":
-        registry.guard = _begun_at(address)
-    else:
-        registry.upload_faults.extend([away] * 9)
+    _send_away(registry, address, answer)
     with pytest.raises(LcrtError, match="redirects to what is no web address: ") as caught:
         push(uploads=1)
     assert address in caught.value.message

@@ -20,7 +20,7 @@ using namespace lcrt_lanes;
 
 constexpr int panel = 2 * width;                /* columns of weights that are converted at a time */
 constexpr int group_max = width == 16 ? 12 : 6; /* rows whose sums with a panel fit into the registers */
-constexpr int chunk = 22 * group_max;           /* rows of activations that are laid out at a time */
+constexpr int room_max = 1 << 20;               /* floats of activations that a thread lays out at a time */
 constexpr int rows_min = 3;                     /* with fewer, converting the weights costs more than it saves */
 
 struct product {
@@ -143,6 +143,7 @@ void multiply_part(const product &p, part rows, part panels) {
     if (rows.first >= rows.last || panels.first >= panels.last) {
         return;
     }
+    const int chunk = std::max(room_max / p.n_k / group_max, 1) * group_max;
     static thread_local scratch rows_room;
     static thread_local scratch weights_room;
     float *w = weights_room.get(static_cast<size_t>(p.n_k) * panel);

@@ -154,7 +154,7 @@ class Pipeline:
             n_keep=n_keep,
             shift=request.shift,
             sampling=_sampling(options.sampling, self._n_ctx),
-            stops=(*options.stop, *prompt.stops),
+            stops=_stops((*options.stop, *prompt.stops), bound),
             n_logprobs=request.n_logprobs,
             ignore_eog=options.ignore_eos,
             prompt=tokens if request.want_context else None,
@@ -187,6 +187,11 @@ class Pipeline:
             raise InvalidRequest(TOO_LONG_TEXT)
         front, back = cut(tokens, self._n_ctx, n_keep)
         return array("i", chain(front, back))
+
+
+def _stops(stops: Sequence[str], bound: Bound) -> tuple[str, ...]:
+    """Files of models name marks of their form as stops; shown to a splitter they would end the first thought."""
+    return tuple(stop for stop in stops if bound.splitter is None or stop not in bound.splitter.marks)
 
 
 def _tool_names(tools: bytes | None) -> list[str]:

@@ -69,6 +69,8 @@ class HarmonySplitter:
     The final message is the text, analysis and commentary are thoughts. A call is text as it was written.
     """
 
+    marks = MARKS
+
     def __init__(self, message: str) -> None:
         self._begun = message
         self._held = ""

@@ -1,5 +1,6 @@
 """Answers taken apart while they come: what was thought, and the text."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
@@ -14,6 +15,10 @@ class Parts(msgspec.Struct, frozen=True):
 
 class Splitter(Protocol):
     """Takes one answer apart. One thread."""
+
+    @property
+    def marks(self) -> Collection[str]:
+        """What stands between the parts and ends none of them: no stop strings, though a model's file may say so."""
 
     def feed(self, text: str, /) -> Parts:
         """The next piece, cut anywhere; marks that may go on with the next one are held back."""

@@ -41,6 +41,8 @@ def _items(tag: Tag) -> str:
 class TagSplitter:
     """Takes an answer of that form apart; the blanks behind the thoughts belong to neither."""
 
+    marks = ()
+
     def __init__(self, start: str, end: str, *, is_open: bool) -> None:
         self._start = start
         self._end = end
