@@ -71,12 +71,12 @@ static int32_t chunk_beside(const lcrt_engine *engine) {
  * turns: together they would need two passes too, and cut the chunk in pieces. */
 static void divide(lcrt_engine *engine, int32_t n_prompt_max) {
     const lcrt_backend_info *info = &engine->backend.info;
-    int32_t n_chunk = engine->params.n_chunk;
+    int32_t n_chunk = engine->params.n_chunk, n_beside = chunk_beside(engine);
     const lcrt_pace *several = info->n_chunk > 0 ? &engine->small : &engine->pace;
     lcrt_batch_limits limits = {
         .n_batch = info->n_batch,
-        .n_chunk = chunk_beside(engine),
-        .n_round = info->n_chunk,
+        .n_chunk = n_beside,
+        .n_round = engine->n_streams > 0 && n_beside < info->n_chunk ? 0 : info->n_chunk,
         .n_known = n_chunk > 0 ? n_chunk : lcrt_pace_chunk(&engine->pace, engine->n_streams),
         .n_more = n_chunk > 0 ? n_chunk : lcrt_pace_more(several, engine->n_streams),
         .even = info->consecutive,

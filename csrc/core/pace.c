@@ -4,9 +4,9 @@
 
 #include "average.h"
 
-/* Chunks are of these sizes; kernels like multiples of 8. */
-static const int32_t sizes[LCRT_PACE_SIZES] = {1,   2,   4,   8,   16,  24,  32,   48,   64,   96,
-                                               128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096};
+/* Chunks are of these sizes: multiples of what kernels like, close together where a step has time for few rows. */
+static const int32_t sizes[LCRT_PACE_SIZES] = {1,  2,  4,   8,   12,  16,  20,  24,  28,   32,   40,   48,  56,
+                                               64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096};
 
 /* Before anything is known: a pass costs as much as this many rows more. */
 #define PASS_ROWS 16.0

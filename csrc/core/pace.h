@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LCRT_PACE_SIZES 20
+#define LCRT_PACE_SIZES 25
 
 typedef struct lcrt_pace {
     int64_t target_ns;
