@@ -70,7 +70,7 @@ if(NOT LCRT_PEERS)
   # The same with attention.
   set_property(SOURCE "${LCRT_LLAMA_CPP_DIR}/ggml/src/ggml-cpu/ops.cpp" DIRECTORY "${LCRT_LLAMA_CPP_DIR}/ggml/src"
     APPEND PROPERTY COMPILE_DEFINITIONS ggml_compute_forward_flash_attn_ext=ggml_compute_forward_flash_attn_ext_stock)
-  # And with what ggml asks before its own functions: half-precision weights on other CPUs, GELU.
+  # And with what ggml asks before its own functions: half-precision weights on other CPUs, Q4_1, GELU.
   set_property(SOURCE "${LCRT_LLAMA_CPP_DIR}/ggml/src/ggml-cpu/traits.cpp" DIRECTORY "${LCRT_LLAMA_CPP_DIR}/ggml/src"
     APPEND PROPERTY COMPILE_DEFINITIONS ggml_cpu_extra_compute_forward=ggml_cpu_extra_compute_forward_stock)
 endif()
@@ -84,7 +84,8 @@ if(NOT LCRT_PEERS)
         "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/amx-half.cpp"
         "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/attention-rows.cpp"
         "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/lanes-half.cpp"
-        "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/lanes-ops.cpp")
+        "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/lanes-ops.cpp"
+        "${PROJECT_SOURCE_DIR}/vendor/llama.cpp/lanes-q4.cpp")
     endif()
   endforeach()
 endif()

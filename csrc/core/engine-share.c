@@ -134,7 +134,8 @@ static lcrt_status share(lcrt_engine *engine, int32_t from, int32_t to, int32_t 
 }
 
 /* A job's empty slot gets what another one holds of its prompt; returns how many tokens it
- * has then. What cannot be cut at any length is shared whole, and cut where it can be. */
+ * has then. What cannot be cut at any length is shared whole, and cut where it can be: a
+ * copy may go back less far than its source, whose newest states are not copied. */
 static int32_t copy(lcrt_engine *engine, const lcrt_sequence *sequence, const start *from) {
     lcrt_slots *slots = &engine->slots;
     if (from->n == 0 || !worth_copying(engine, from->slot, from->n)) {
@@ -142,16 +143,17 @@ static int32_t copy(lcrt_engine *engine, const lcrt_sequence *sequence, const st
     }
     int32_t n = engine->backend.info.can_trim ? from->n : lcrt_slots_held(slots, from->slot);
     lcrt_status status = share(engine, from->slot, sequence->slot, n);
-    if (status == LCRT_OK && n > from->n) {
-        status = lcrt_engine_cut(engine, sequence->slot, from->n);
+    int32_t n_kept = status == LCRT_OK ? lcrt_engine_reach(engine, sequence->slot, from->n) : 0;
+    if (n_kept > 0 && n_kept < n) {
+        status = lcrt_engine_cut(engine, sequence->slot, n_kept);
     }
-    if (status != LCRT_OK) {
+    if (status != LCRT_OK || n_kept == 0) {
         (void)lcrt_engine_drop(engine, sequence->slot);
         return 0;
     }
     slots->slots[from->slot].n_uses++;
     atomic_fetch_add_explicit(&engine->counters.n_shared, 1, memory_order_relaxed);
-    return from->n;
+    return n_kept;
 }
 
 /* A job's empty slot gets what is stored for it, or else what another slot holds. */

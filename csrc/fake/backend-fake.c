@@ -237,6 +237,9 @@ static lcrt_status fake_share(void *self, int32_t src, int32_t dst, int32_t n) {
         return LCRT_ERR_UNSUPPORTED;
     }
     lcrt_status status = fake_cells_share(&fake->cells, src, dst, n);
+    if (status == LCRT_OK && fake->params.n_undo > 0) {
+        fake_cells_settle(&fake->cells, dst); /* snapshots are not copied */
+    }
     if (!fake->params.unified) {
         (void)fake_spend(fake, fake->params.copy_ns * fake->cells.seqs[src].n_cells);
     }

@@ -60,6 +60,8 @@ lcrt_status fake_cells_move(fake_cells *cells, int32_t src, int32_t dst);
 
 /* The least length that a sequence can be cut to. */
 int32_t fake_cells_min(const fake_cells *cells, int32_t seq);
+/* It cannot go back from where it is now. */
+void fake_cells_settle(fake_cells *cells, int32_t seq);
 
 /* What a sequence holds as bytes: all of it, or with part the little that says how it was. */
 size_t fake_cells_size(const fake_cells *cells, int32_t seq, bool part);

@@ -24,6 +24,11 @@ int32_t fake_cells_min(const fake_cells *cells, int32_t seq) {
     return n < own->n_cells ? n : own->n_cells;
 }
 
+void fake_cells_settle(fake_cells *cells, int32_t seq) {
+    fake_seq *own = &cells->seqs[seq];
+    own->n_seen = own->n_cells + (cells->n_back > 0 ? cells->n_back : 0);
+}
+
 size_t fake_cells_size(const fake_cells *cells, int32_t seq, bool part) {
     size_t n = part ? 0 : (size_t)cells->seqs[seq].n_cells;
     return sizeof(state_record) + n * sizeof(int32_t);
@@ -91,9 +96,7 @@ lcrt_status fake_cells_set(fake_cells *cells, int32_t seq, bool part, const uint
     }
     lcrt_status status = part ? set_part(cells, seq, &record) : set_whole(cells, seq, &record, data, n_max);
     if (status == LCRT_OK) {
-        /* Nothing of what was before it came back. */
-        fake_seq *own = &cells->seqs[seq];
-        own->n_seen = own->n_cells + (cells->n_back > 0 ? cells->n_back : 0);
+        fake_cells_settle(cells, seq); /* nothing of what was before it came back */
     }
     return status;
 }

@@ -285,11 +285,13 @@ static void memory_that_cannot_be_cut_is_shared_where_the_prompts_part(void) {
     }
 }
 
-/* The whole state is shared, and put back to where the prompt ended. */
+/* The whole state is shared, and put back to where the prompt ended; also where the source itself could go back by
+ * its snapshots, which a copy has not. */
 static void memory_that_cannot_be_cut_is_shared_from_a_checkpoint_too(void) {
-    for (int32_t unified = 0; unified < 2; unified++) {
-        lcrt_rig *rig = rig_layout(unified);
+    for (int32_t i = 0; i < 4; i++) {
+        lcrt_rig *rig = rig_layout(i % 2);
         rig->fake.can_trim = false;
+        rig->fake.n_back = rig->fake.n_undo = i < 2 ? 0 : 3;
         rig->params.cache.ram_len = 1 << 24;
         rig_open(rig);
         submit(rig, 1, 10, 50);

@@ -30,18 +30,27 @@ static float random_float(void) {
     return (float)test_between(&seed, -30000, 30000) / 10000;
 }
 
-static product make(int32_t n_k, int32_t n_out, int32_t n_rows) {
-    struct ggml_init_params params = {.mem_size = (size_t)1 << 20, .mem_buffer = NULL, .no_alloc = true};
+static void fill_weights(struct ggml_tensor *weights) {
+    size_t n = (size_t)ggml_nelements(weights);
+    float *values = malloc(n * sizeof(*values));
+    REQUIRE(values != NULL);
+    for (size_t i = 0; i < n; i++) {
+        values[i] = random_float();
+    }
+    (void)ggml_quantize_chunk(weights->type, values, weights->data, 0, weights->ne[1], weights->ne[0], NULL);
+    free(values);
+}
+
+static product make(enum ggml_type type, int32_t n_k, int32_t n_out, int32_t n_rows) {
+    struct ggml_init_params params = {.mem_size = (size_t)1 << 21, .mem_buffer = NULL, .no_alloc = true};
     product p = {.ctx = ggml_init(params)};
     REQUIRE(p.ctx != NULL);
-    p.weights = ggml_new_tensor_2d(p.ctx, GGML_TYPE_F16, n_k, n_out);
+    p.weights = ggml_new_tensor_2d(p.ctx, type, n_k, n_out);
     p.rows = ggml_new_tensor_2d(p.ctx, GGML_TYPE_F32, n_k, n_rows);
     p.out = ggml_mul_mat(p.ctx, p.weights, p.rows);
     buffer = ggml_backend_alloc_ctx_tensors(p.ctx, backend);
     REQUIRE(buffer != NULL);
-    for (int64_t i = 0; i < ggml_nelements(p.weights); i++) {
-        ((ggml_fp16_t *)p.weights->data)[i] = ggml_fp32_to_fp16(random_float());
-    }
+    fill_weights(p.weights);
     for (int64_t i = 0; i < ggml_nelements(p.rows); i++) {
         ((float *)p.rows->data)[i] = random_float();
     }
@@ -53,10 +62,11 @@ static void drop(product *p) {
     ggml_free(p->ctx);
 }
 
-/* out: the first n_rows rows. The result of rows from there on is not a number. */
-static void compute(product *p, int32_t n_rows, int32_t n_threads) {
+/* out: n_rows rows from the first one on. The result of rows behind them is not a number. */
+static void compute(product *p, int32_t first, int32_t n_rows, int32_t n_threads) {
     memset(p->out->data, 0xff, ggml_nbytes(p->out));
-    struct ggml_tensor *rows = ggml_view_2d(p->ctx, p->rows, p->rows->ne[0], n_rows, p->rows->nb[1], 0);
+    size_t at = (size_t)first * p->rows->nb[1];
+    struct ggml_tensor *rows = ggml_view_2d(p->ctx, p->rows, p->rows->ne[0], n_rows, p->rows->nb[1], at);
     struct ggml_tensor *out = ggml_mul_mat(p->ctx, p->weights, rows);
     out->data = p->out->data;
     out->buffer = p->out->buffer;
@@ -80,9 +90,9 @@ static double off(const product *p, int32_t row, int32_t column) {
 }
 
 static void check_case(int32_t n_k, int32_t n_out, int32_t n_rows) {
-    product p = make(n_k, n_out, n_rows);
+    product p = make(GGML_TYPE_F16, n_k, n_out, n_rows);
     for (int32_t n_threads = 1; n_threads <= N_THREADS; n_threads++) {
-        compute(&p, n_rows, n_threads);
+        compute(&p, 0, n_rows, n_threads);
         double worst = 0;
         for (int32_t row = 0; row < n_rows; row++) {
             for (int32_t column = row % 7; column < n_out; column += 7) {
@@ -107,20 +117,45 @@ static void test_random_shapes(void) {
 }
 
 static void test_a_row_is_the_same_in_every_company(void) {
-    product p = make(384, 416, 290);
+    product p = make(GGML_TYPE_F16, 384, 416, 290);
     size_t row_bytes = (size_t)p.out->ne[0] * sizeof(float);
-    compute(&p, LEAST_ROWS, 1);
+    compute(&p, 0, LEAST_ROWS, 1);
     float *alone = malloc(LEAST_ROWS * row_bytes);
     REQUIRE(alone != NULL);
     memcpy(alone, p.out->data, LEAST_ROWS * row_bytes);
     for (int32_t n_rows = LEAST_ROWS; n_rows <= 290; n_rows += n_rows < 40 ? 1 : 83) {
         for (int32_t n_threads = 1; n_threads <= N_THREADS; n_threads += 2) {
-            compute(&p, n_rows, n_threads);
+            compute(&p, 0, n_rows, n_threads);
             CHECK(memcmp(alone, p.out->data, LEAST_ROWS * row_bytes) == 0);
         }
     }
     free(alone);
     drop(&p);
+}
+
+/* What ggml says of each row alone is what several say together, to the bit. */
+static void check_q4(int32_t n_k, int32_t n_out, int32_t n_rows) {
+    product p = make(GGML_TYPE_Q4_1, n_k, n_out, n_rows);
+    size_t row_bytes = (size_t)n_out * sizeof(float);
+    char *alone = malloc((size_t)n_rows * row_bytes);
+    REQUIRE(alone != NULL);
+    for (int32_t row = 0; row < n_rows; row++) {
+        compute(&p, row, 1, 1 + row % 2);
+        memcpy(alone + (size_t)row * row_bytes, p.out->data, row_bytes);
+    }
+    for (int32_t n_threads = 1; n_threads <= N_THREADS; n_threads++) {
+        compute(&p, 0, n_rows, n_threads);
+        CHECK(memcmp(alone, p.out->data, (size_t)n_rows * row_bytes) == 0);
+    }
+    free(alone);
+    drop(&p);
+}
+
+static void test_four_bits_are_what_ggml_says_row_by_row(void) {
+    for (int32_t n_rows = 2; n_rows <= 36; n_rows++) {
+        check_q4(32 * test_between(&seed, 1, 20), test_between(&seed, 1, 130), n_rows);
+    }
+    check_q4(576, 1536, 131);
 }
 
 /* Between the infinities, the tangent's formula; ggml's table of halves is outside of it by a factor of a hundred. */
@@ -165,6 +200,7 @@ int main(int argc, char **argv) {
     }
     RUN(test_random_shapes);
     RUN(test_a_row_is_the_same_in_every_company);
+    RUN(test_four_bits_are_what_ggml_says_row_by_row);
     RUN(test_gelu);
     ggml_backend_free(backend);
     return test_end();

@@ -12,6 +12,7 @@
 #include "amx/amx.h"
 #include "amx/common.h"
 #include "amx/mmq.h"
+#include "scratch.h"
 
 #if defined(__AMX_INT8__) && defined(__AVX512VNNI__)
 
@@ -27,7 +28,6 @@ void ggml_backend_amx_mul_mat(const struct ggml_compute_params *params, struct g
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 
 #include <cpuid.h>
@@ -63,25 +63,6 @@ bool has_bf16_tiles() {
     }();
     return has;
 }
-
-/* Room of a thread for split blocks; grows, and stays until the thread ends. */
-class scratch {
-public:
-    uint16_t *get(size_t n) {
-        if (n > size) {
-            std::free(data);
-            data = static_cast<uint16_t *>(std::aligned_alloc(64, (n * sizeof(uint16_t) + 63) / 64 * 64));
-            GGML_ASSERT(data != nullptr);
-            size = n;
-        }
-        return data;
-    }
-    ~scratch() { std::free(data); }
-
-private:
-    uint16_t *data = nullptr;
-    size_t size = 0;
-};
 
 /* 32 numbers as their bfloat16 and what is left of them. */
 inline void split(__m512 first, __m512 second, __m512i *high, __m512i *low) {
@@ -238,8 +219,8 @@ private:
 
 /* Some rows by some columns. */
 void compute(const product &p, int row0, int row1, int col0, int col1) {
-    static thread_local scratch activations;
-    static thread_local scratch weights;
+    static thread_local lcrt::scratch<uint16_t> activations;
+    static thread_local lcrt::scratch<uint16_t> weights;
     const size_t tiles_k = static_cast<size_t>(p.n_k / tile_k) * 2 * tile_size;
     uint16_t *a = activations.get(tiles_k * (chunk / tile_rows));
     uint16_t *w = weights.get(tiles_k * 2);

@@ -4,13 +4,13 @@
  * weights is converted once for all rows, activations stay as they are, and a sum is added up in the same order whatever
  * else is in the batch: a text has the same products alone and in company. */
 #include <algorithm>
-#include <cstdlib>
 
 #include "ggml-backend.h"
 #include "ggml-cpu-impl.h"
 #include "ggml-impl.h"
 #include "lanes-ops.h"
 #include "lanes.h"
+#include "scratch.h"
 
 #ifdef LCRT_LANES
 
@@ -29,28 +29,6 @@ struct product {
     float *out;                                     /* n_rows of n_out */
     size_t weights_stride, rows_stride, out_stride; /* in elements */
     int n_k, n_out, n_rows;
-};
-
-/* Room of a thread; grows, and stays until the thread ends. */
-class scratch {
-public:
-    scratch() = default;
-    scratch(const scratch &) = delete;
-    scratch &operator=(const scratch &) = delete;
-    ~scratch() { std::free(data); }
-    float *get(size_t n) {
-        if (n > size) {
-            std::free(data);
-            data = static_cast<float *>(std::aligned_alloc(64, (n * sizeof(float) + 63) / 64 * 64));
-            GGML_ASSERT(data != nullptr);
-            size = n;
-        }
-        return data;
-    }
-
-private:
-    float *data = nullptr;
-    size_t size = 0;
 };
 
 /* Columns of a panel beside each other, one k after the other; those behind the last are zero. The next panel is fetched
@@ -144,8 +122,8 @@ void multiply_part(const product &p, part rows, part panels) {
         return;
     }
     const int chunk = std::max(room_max / p.n_k / group_max, 1) * group_max;
-    static thread_local scratch rows_room;
-    static thread_local scratch weights_room;
+    static thread_local lcrt::scratch<float> rows_room;
+    static thread_local lcrt::scratch<float> weights_room;
     float *w = weights_room.get(static_cast<size_t>(p.n_k) * panel);
     float *a = rows_room.get(static_cast<size_t>(p.n_k) * std::min(chunk, rows.last - rows.first) + width);
     for (int row = rows.first; row < rows.last; row += chunk) {

@@ -57,7 +57,7 @@ bool ggml_cpu_extra_compute_forward(struct ggml_compute_params *params, struct g
     }
     switch (op->op) {
     case GGML_OP_MUL_MAT:
-        return lcrt_multiply_halves(params, op);
+        return lcrt_multiply_halves(params, op) || lcrt_multiply_q4(params, op);
     case GGML_OP_UNARY:
         return lcrt_gelu(params, op);
     default:
