@@ -12,7 +12,7 @@ static const int32_t sizes[LCRT_PACE_SIZES] = {1,  2,  4,   8,   12,  16,  20,  
 #define PASS_ROWS 16.0
 
 /* The least chunk may take so much of the time that is left for prompts: smaller ones get less done in it. */
-#define LONG_STEP 1.5
+#define LONG_STEP 1.25
 
 /* How fast a measurement moves what was known. */
 #define LEARN_DECODE 0.3

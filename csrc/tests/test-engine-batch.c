@@ -63,7 +63,7 @@ static void a_long_prompt_does_not_stall_a_stream(void) {
 static void chunks_are_what_the_backend_finds_worth_a_pass(void) {
     lcrt_rig *rig = rig_noted();
     rig->fake.n_chunk = 64;
-    rig->fake.row_ns = 2 * MS;
+    rig->fake.row_ns = 3 * MS / 2;
     rig_open(rig);
     rig_submit(rig, 1, "hello", 2000);
     rig_step(rig);

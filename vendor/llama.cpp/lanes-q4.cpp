@@ -61,12 +61,14 @@ inline float sum_of(__m256 x) {
     return _mm_cvtss_f32(_mm_add_ss(y, _mm_movehdup_ps(y)));
 }
 
+/* The columns after these are fetched meanwhile: they would come in while nothing else can be done. */
 void unpack(const product &p, int column, unpacked *out) {
     const __m256i low = _mm256_set1_epi8(15);
     for (int b = 0; b < p.n_blocks; b++) {
         for (int c = 0; c < columns; c++) {
             const int from = std::min(column + c, p.n_out - 1); /* behind the last: not stored */
             const block_q4_1 &w = p.weights[static_cast<size_t>(from) * p.weights_stride + b];
+            _mm_prefetch(reinterpret_cast<const char *>(&w + columns * p.weights_stride), _MM_HINT_T0);
             const __m128i nibbles = _mm_loadu_si128(reinterpret_cast<const __m128i *>(w.qs));
             out[b].q[c] = _mm256_and_si256(low, _mm256_set_m128i(_mm_srli_epi16(nibbles, 4), nibbles));
             out[b].scale[c] = single(w.data.data.d);
